@@ -1,0 +1,74 @@
+# make run      sets up the environment and starts the demo
+# make test     sets up, lints, type-checks and tests, on the newest libraries and on Debian's own
+# make bench    compares the speed with other programs'
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The tests on Debian's own packages need Debian's own interpreter.
+DEBIAN_PYTHON := /usr/bin/python3
+DEBIAN_VENV := .venv-debian
+PACKAGES := haproxy rsyslog prometheus curl openssl nghttp2-client socat python3-venv \
+	python3-prometheus-client python3-watchdog python3-typer python3-rich python3-haproxy-log-analysis \
+	python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis
+BENCH_PACKAGES := haproxy mtail goaccess nghttp2-client
+# Started by hand by the tests; nothing is to run by itself.
+APT_GET := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
+ROOT := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get)
+WORKERS ?= 4
+
+.PHONY: run test lint types unit unit-debian programs bench clean
+
+run: $(VENV)/installed
+	@$(BIN)/haproxy-log-exporter demo
+
+test: programs lint types unit unit-debian
+
+lint: $(VENV)/developing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/developing
+	$(BIN)/mypy
+
+unit: $(VENV)/developing
+	$(BIN)/pytest -n $(WORKERS)
+
+# The same tests with Debian's interpreter and libraries, where they are there.
+unit-debian: programs
+	@if $(DEBIAN_PYTHON) -c 'import haproxy, hypothesis, prometheus_client, pytest, rich, typer, watchdog, xdist' 2>/dev/null; \
+	then [ -e $(DEBIAN_VENV) ] || $(DEBIAN_PYTHON) -m venv --system-site-packages --without-pip $(DEBIAN_VENV); \
+	     $(DEBIAN_VENV)/bin/python -m pytest -n $(WORKERS); \
+	elif [ -n "$$REQUIRE_PROGRAMS" ]; then echo "Debian's own libraries are missing" >&2; exit 1; \
+	else echo "skipped: Debian's own libraries are not installed"; fi
+
+# Installs what is missing, where that can be done.
+programs:
+	@missing=$$(dpkg-query -W -f '$${db:Status-Abbrev} $${Package}\n' $(PACKAGES) 2>/dev/null | awk '$$1 == "ii" {print $$2}' \
+	  | sort | comm -13 - <(printf '%s\n' $(PACKAGES) | sort)); \
+	if [ -n "$$missing" ] && [ -n "$(ROOT)" ]; then \
+	  $(APT_GET) update && $(APT_GET) install -y --no-install-recommends $$missing >/dev/null; \
+	elif [ -n "$$missing" ]; then echo "not installed, so some tests are skipped:" $$missing; fi
+
+bench: $(VENV)/developing
+	@[ -z "$(ROOT)" ] || command -v mtail goaccess halog h2load >/dev/null && true || { $(APT_GET) update; \
+	  $(APT_GET) install -y --no-install-recommends $(BENCH_PACKAGES) >/dev/null; }
+	$(BIN)/python -m benchmarks
+
+# Debian puts venv into a package of its own.
+$(VENV)/bin/python:
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { [ -n "$(ROOT)" ] && $(APT_GET) update \
+	  && $(APT_GET) install -y --no-install-recommends python3-venv >/dev/null && $(PYTHON) -m venv $(VENV); } \
+	  || { echo "python3 has no venv: apt install python3-venv" >&2; exit 1; }
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/developing: $(VENV)/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[development]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(DEBIAN_VENV) build *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,163 @@
+"""The command line. Options come from the knobs of Settings; each command names those that concern it."""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, Optional
+
+import typer
+
+from haproxy_log_exporter import __version__
+from haproxy_log_exporter.engine import Choice, find_mistakes
+from haproxy_log_exporter.errors import OperationError, UsageError
+from haproxy_log_exporter.messages import send_messages
+from haproxy_log_exporter.settings import Settings, default_text, knobs, read_settings
+
+_COUNTING = ("labels", "metrics", "buckets", "formats", "parser")
+_MESSAGES = ("log_level", "log_format")
+_SERVING = ("listen_address", "telemetry_path")
+
+_WRONG_USAGE = 2
+
+_OPTIONAL_TEXT = Optional[str]  # noqa: UP045 -- typer 0.7 does not know `str | None`
+
+app = typer.Typer(
+    help="Prometheus metrics from HAProxy's log lines.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a command was given: the settings, what of them says what is counted, and its arguments."""
+
+    settings: Settings
+    choice: Choice
+    paths: list[str]
+
+
+def main() -> None:
+    """Run the command line; mistakes and refusals become messages and exit codes."""
+    try:
+        app()
+    except UsageError as error:
+        _fail(error.messages, _WRONG_USAGE)
+    except OperationError as error:
+        _fail([str(error)], 1)
+    except BrokenPipeError:
+        # Whoever read the output has enough; what is left in the buffer must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _fail(messages: Sequence[str], status: int) -> NoReturn:
+    for message in messages:
+        print(f"haproxy-log-exporter: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _option(name: str) -> Any:
+    knob = knobs()[name]
+    default = default_text(name)
+    notes = f" [{knob.variable}]" + (f" [default: {default}]" if default else "")
+    return typer.Option(
+        [] if knob.repeatable else None, *knob.flags, help=knob.help + notes, metavar=knob.metavar, show_default=False
+    )
+
+
+def _command(*names: str, files: str = "") -> Callable[[Callable[[Given], None]], Callable[[Given], None]]:
+    """Make a command: its options are the named knobs, its arguments are described by `files` if it has any."""
+
+    def decorate(function: Callable[[Given], None]) -> Callable[[Given], None]:
+        parameters = []
+        if files:
+            parameters.append(_parameter("paths", list[str], typer.Argument(..., metavar="FILE…", help=files)))
+        for name in names:
+            kind: Any = list[str] if knobs()[name].repeatable else _OPTIONAL_TEXT
+            parameters.append(_parameter(name, kind, _option(name)))
+
+        def run(**given: Any) -> None:
+            paths = given.pop("paths", [])
+            texts = {name: [value] if isinstance(value, str) else value or [] for name, value in given.items()}
+            settings, problems = read_settings(texts, os.environ)
+            choice = Choice(settings.labels, settings.metrics, settings.buckets, settings.formats, settings.parser)
+            problems += find_mistakes(choice) if "formats" in names else []
+            problems += ["nothing to read: give --file GLOB or --syslog udp://HOST:PORT"] * _reads_nothing(
+                settings, names
+            )
+            if problems:
+                raise UsageError(*problems)
+            send_messages(settings.log_level, settings.log_format)
+            function(Given(settings, choice, paths))
+
+        run.__name__ = function.__name__
+        run.__doc__ = function.__doc__
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] -- what typer reads
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        app.command()(run)
+        return function
+
+    return decorate
+
+
+def _reads_nothing(settings: Settings, names: Sequence[str]) -> bool:
+    return "files" in names and not settings.files and not settings.syslog
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 -- typer's callbacks are called so
+    if value:
+        print(f"haproxy-log-exporter {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", callback=_show_version, is_eager=True
+    ),
+) -> None:
+    pass
+
+
+@_command("files", "syslog", *_COUNTING, "start", *_SERVING, *_MESSAGES)
+def serve(given: Given) -> None:
+    """Follow log files and syslog, and serve the metrics."""
+    from haproxy_log_exporter.service import Service  # noqa: PLC0415 -- a fast start for the other commands
+
+    service = Service(given.settings, given.choice)
+    service.stop_on_signals()
+    service.run()
+
+
+@_command(*_COUNTING, *_MESSAGES, files="Finished logs, plain or gzip; - for standard input.")
+def count(given: Given) -> None:
+    """Read finished logs and print the metrics of all of them."""
+    from haproxy_log_exporter.counting import count_files  # noqa: PLC0415
+
+    count_files(given.choice, given.paths)
+
+
+@_command("formats", "parser", *_MESSAGES, files="Logs, plain or gzip; - for standard input.")
+def parse(given: Given) -> None:
+    """Print one JSON object for each line."""
+    from haproxy_log_exporter.counting import parse_files  # noqa: PLC0415
+
+    parse_files(given.choice, given.paths)
+
+
+@_command(*_SERVING, *_MESSAGES)
+def demo(given: Given) -> None:
+    """Show the whole on replayed lines, without HAProxy."""
+    from haproxy_log_exporter.demo import run_demo  # noqa: PLC0415
+
+    run_demo(given.settings)

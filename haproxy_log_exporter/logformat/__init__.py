@@ -1,0 +1,1 @@
+"""From a HAProxy log-format string to one regular expression for whole chunks of lines."""

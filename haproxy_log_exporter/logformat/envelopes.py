@@ -1,0 +1,29 @@
+r"""What a transport puts before HAProxy's line, as one optional prefix that is part of every format's expression.
+
+All eight kinds of `log … format` (HAProxy's manual, chapter 4.2, "log"), and the two forms in which rsyslog writes
+files. None of it is looked at again, so nothing is captured.
+"""
+
+# RFC 3164, section 4.1.1, and RFC 5424, section 6.2.1: facility * 8 + severity.
+_PRIORITY = r"(?><[0-9]{1,3}+>|)"
+
+# RFC 3164, section 4.1.2: "Nov 20 04:30:53".
+_TIMESTAMP_3164 = r"[A-Z][a-z]{2} [ 0-3][0-9] [0-9:]{8}"
+
+# RFC 3339 as in RFC 5424, section 6.2.3: "2026-11-20T04:30:53.046768+00:00".
+_TIMESTAMP_5424 = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?>[.,][0-9]++|)(?>Z|[-+][0-9:]{5})"
+
+# The tag is log-tag's and ends in a colon; a hostname, which `local` leaves out, does not.
+_HOST = r"[!-\xff]++(?<!:) "
+_TAG = r"[!-\xff]++(?<=:) "
+
+# RFC 5424, section 6.3: "-" or elements [id key="value" …], in whose values ", \ and ] are escaped.
+_STRUCTURED_DATA = r'(?>-|(?:\[(?:[ !#-Z^-\xff]|"(?:[ !#-\x5b\x5d-\xff]|\\.)*")*\])+)'
+
+_HEADER_3164 = rf"{_TIMESTAMP_3164} (?>{_HOST}|){_TAG}"
+# `timed` and `iso` write the time alone, rsyslog's files host and tag behind it.
+_HEADER_ISO = rf"{_TIMESTAMP_5424} (?>{_HOST}{_TAG}|)"
+# VERSION TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA
+_HEADER_5424 = rf"1 [!-\xff]++ [!-\xff]++ [!-\xff]++ [!-\xff]++ [!-\xff]++ {_STRUCTURED_DATA} (?>\xef\xbb\xbf|)"
+
+ENVELOPE = rf"{_PRIORITY}(?>{_HEADER_3164}|{_HEADER_ISO}|{_HEADER_5424}|)"

@@ -1,0 +1,48 @@
+"""What every way of reading lines gives: rows of raw fields, and the lines that it left."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+Column = Sequence[bytes | None]  # None where the line has no such field
+
+
+class Rows(NamedTuple):
+    """What was found in a chunk: the number of lines, a column for each group, and the lines that were left."""
+
+    count: int
+    columns: Sequence[Column]
+    rest: bytes
+
+
+class Reader(Protocol):
+    """Reads lines of one format.
+
+    `groups` holds the fields of each column: one, or those of a run of timers, which the group's splitter tells apart.
+    """
+
+    @property
+    def name(self) -> str:
+        """The format's name, as in `parsed_total{format}`."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of its lines: http, tcp, connect or error."""
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """All fields that its lines have."""
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The fields of each column."""
+
+    @property
+    def splitters(self) -> Mapping[tuple[str, ...], re.Pattern[bytes]]:
+        """What tells the fields of a group apart, for groups of several."""
+
+    def read(self, chunk: bytes) -> Rows:
+        """Read a chunk of whole lines, each ending in a newline."""
+
+    def read_cut(self, chunk: bytes) -> Rows:
+        """Read lines of the format that were cut before their end."""

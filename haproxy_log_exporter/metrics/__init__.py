@@ -1,0 +1,1 @@
+"""Counts: what is counted, where it gathers, and how it is shown."""

@@ -1,0 +1,136 @@
+"""The exporter's own metrics: what became of the lines, how the sources stand, and the process."""
+
+import os
+import platform
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.utils import floatToGoString
+
+from haproxy_log_exporter import __version__
+from haproxy_log_exporter.pipeline import Shown
+from haproxy_log_exporter.sources.base import Condition
+
+PREFIX = "haproxy_log_exporter_"
+
+# Seconds. A flush takes some milliseconds; a second is a disk that cannot keep up.
+_FLUSH_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class FlushDurations:
+    """A histogram of how long flushes took, in seconds; written by one thread."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._counts = [0] * (len(_FLUSH_BOUNDS) + 1)
+        self._sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Add one."""
+        self._counts[sum(seconds > bound for bound in _FLUSH_BOUNDS)] += 1
+        self._sum += seconds
+
+    def family(self) -> Metric:
+        """Give it as a metric family."""
+        total, buckets = 0, []
+        for bound, count in zip((*_FLUSH_BOUNDS, float("inf")), self._counts, strict=True):
+            total += count
+            buckets.append((floatToGoString(bound), float(total)))
+        help_ = "Time to fold what was read into the totals."
+        return HistogramMetricFamily(f"{PREFIX}flush_duration_seconds", help_, buckets=buckets, sum_value=self._sum)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnState:
+    """What the own metrics are made from besides the lines; all of it may be asked from any thread."""
+
+    conditions: Callable[[], Mapping[str, Condition]]
+    now: Callable[[], float]
+    flushes: FlushDurations
+
+
+class OwnMetrics(CollectorRegistry):
+    """All own metrics at one scrape, of the moment that `shown` is of."""
+
+    def __init__(self, state: OwnState, shown: Shown) -> None:
+        """Collect nothing yet."""
+        super().__init__()
+        self._state = state
+        self._shown = shown
+
+    def collect(self) -> Iterator[Metric]:
+        """Give all families."""
+        shown = self._shown
+        yield from self._lines(shown)
+        yield from self._sources()
+        yield self._lag(shown)
+        series = _gauge("series", "Label sets of a metric.", "metric")
+        for layout, snapshot in shown.tables:
+            for slot in layout.slots:
+                series.add_metric([slot.metric.name], len(snapshot.texts))
+        yield series
+        yield self._state.flushes.family()
+        build = _gauge("build_info", "The versions that run; always 1.", "version", "python")
+        build.add_metric([__version__, platform.python_version()], 1)
+        yield build
+        yield _single("threads", "Threads of the process.", threading.active_count())
+        yield _single("cores", "Processor cores that the process may use.", len(os.sched_getaffinity(0)))
+        yield from ProcessCollector(registry=None).collect()
+
+    @staticmethod
+    def _lines(shown: Shown) -> Iterator[Metric]:
+        lines = _counter("lines", "Lines read, by what became of them.", "source", "result")
+        truncated = _counter("lines_truncated", "Lines counted that were cut before their end.", "source")
+        size = _counter("bytes_read", "Bytes of lines read.", "source")
+        for source, tally in shown.tallies.items():
+            results = (tally.counted, tally.notices, tally.filtered, tally.rejected)
+            for result, count in zip(("counted", "notice", "filtered", "rejected"), results, strict=True):
+                lines.add_metric([source, result], count)
+            truncated.add_metric([source], tally.truncated)
+            size.add_metric([source], tally.bytes_read)
+        parsed = _counter("parsed", "Lines counted, by format.", "format")
+        for format_, count in shown.parsed.items():
+            parsed.add_metric([format_], count)
+        return iter((lines, truncated, size, parsed))
+
+    def _sources(self) -> Iterator[Metric]:
+        dropped = _counter(
+            "datagrams_dropped", "Datagrams that the kernel dropped for a full receive buffer.", "source"
+        )
+        rotations = _counter("rotations", "Files that were rotated or truncated.", "source")
+        errors = _counter("source_errors", "Failures to open or read a source.", "source")
+        position = _gauge("source_position_bytes", "Up to where the source's files are read.", "source")
+        size = _gauge("source_size_bytes", "Size of the source's files.", "source")
+        for source, condition in self._state.conditions().items():
+            errors.add_metric([source], condition.errors)
+            for family, value in (
+                (dropped, condition.dropped),
+                (rotations, condition.rotations),
+                (position, condition.position_bytes),
+                (size, condition.size_bytes),
+            ):
+                if value is not None:
+                    family.add_metric([source], value)
+        return iter((dropped, rotations, errors, position, size))
+
+    def _lag(self, shown: Shown) -> Metric:
+        lag = _gauge("source_lag_seconds", "Now, less the time of the newest line.", "source")
+        for source, tally in shown.tallies.items():
+            if tally.newest_time is not None:
+                lag.add_metric([source], max(0.0, self._state.now() - tally.newest_time))
+        return lag
+
+
+def _counter(name: str, help_: str, *labels: str) -> CounterMetricFamily:
+    return CounterMetricFamily(PREFIX + name, help_, labels=labels)
+
+
+def _gauge(name: str, help_: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, help_, labels=labels)
+
+
+def _single(name: str, help_: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, help_, value=value)

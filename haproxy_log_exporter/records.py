@@ -1,0 +1,120 @@
+"""One line at a time, with all its fields: for `parse`, and for the time of a source's newest line."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from haproxy_log_exporter.labels.catalogue import Label, Reading, read_label, split_headers
+from haproxy_log_exporter.logformat.compiler import compile_message
+from haproxy_log_exporter.logformat.fields import KINDS, Kind
+from haproxy_log_exporter.logformat.presets import NOTICES
+from haproxy_log_exporter.logformat.reader import Reader, Rows
+
+_CONNECTIONS = ("actconn", "feconn", "beconn", "srv_conn")
+_PATH = Label("http_request_path", "http_request_path", Reading.PATH)
+_VERSION = Label("http_version", "http_version", Reading.VERSION)
+_NUMBERS = (Kind.NUMBER, Kind.TIMER, Kind.SIZE, Kind.PORT)
+_DATES = ("%d/%b/%Y:%H:%M:%S.%f", "%d/%b/%Y:%H:%M:%S %z")
+
+Fields = dict[str, bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a line is and its fields' bytes; those that the line lacks are None."""
+
+    kind: str
+    format: str
+    truncated: bool
+    fields: Fields
+
+
+class Parser:
+    """Reads single lines in any of several formats, the last one's format first."""
+
+    def __init__(self, readers: Sequence[Reader]) -> None:
+        """Take readers of which every group is one field."""
+        self._readers = [*readers]
+        self._notices = [(notice.kind, compile_message(notice.pattern)) for notice in NOTICES]
+
+    def parse(self, line: bytes) -> Record:
+        """Read a line, without its newline."""
+        chunk = line + b"\n"
+        for position, reader in enumerate(self._readers):
+            rows = reader.read(chunk)
+            if rows.count:
+                self._readers.insert(0, self._readers.pop(position))
+                return _record(reader, rows, truncated=False)
+        for _, pattern in self._notices:
+            if pattern.split(chunk)[1] is None:
+                return Record("notice", "", truncated=False, fields={"message": _message(line)})
+        for reader in self._readers:
+            rows = reader.read_cut(chunk)
+            if rows.count:
+                return _record(reader, rows, truncated=True)
+        return Record("rejected", "", truncated=False, fields={})
+
+
+def _record(reader: Reader, rows: Rows, *, truncated: bool) -> Record:
+    fields = {group[0]: column[0] for group, column in zip(reader.groups, rows.columns, strict=True)}
+    return Record(reader.kind, reader.name, truncated, fields)
+
+
+def _message(line: bytes) -> bytes:
+    """Cut the envelope off a notice: what is behind the tag, or all of a bare one."""
+    head, tag, message = line.partition(b"]: ")
+    return message if tag and b" is " not in head else line
+
+
+def as_json(record: Record, line: bytes) -> dict[str, Any]:
+    """Write a record as the contract's object, in its order."""
+    found: dict[str, Any] = {"kind": record.kind}
+    if record.format:
+        found["format"] = record.format
+    if record.truncated:
+        found["truncated"] = True
+    for name, kind in KINDS.items():
+        value = record.fields.get(name)
+        if name == _CONNECTIONS[0]:
+            counts = [record.fields.get(each) for each in _CONNECTIONS]
+            if any(count is not None for count in counts):
+                found["connections"] = [None if count is None else int(count) for count in counts]
+        elif value is not None and name not in _CONNECTIONS:
+            read = _value(name, kind, value)
+            if read is not None:
+                found[name] = read
+    if record.kind == "rejected":
+        found["line"] = line.decode("utf-8", "replace")
+    return found
+
+
+def _value(name: str, kind: Kind, value: bytes) -> Any:
+    if name == _PATH.name:
+        return read_label(_PATH, value)
+    if name == _VERSION.name:
+        return read_label(_VERSION, value) or None
+    if kind is Kind.FLAG:
+        return bool(value)
+    if kind is Kind.LIST:
+        return [header.decode("utf-8", "replace") for header in split_headers(value)]
+    if kind in _NUMBERS:
+        return None if value == b"-" else int(value)
+    if kind in (Kind.WORD, Kind.ADDRESS) and value in (b"", b"-"):
+        return None
+    return value.decode("utf-8", "replace")
+
+
+def line_time(record: Record, to_local: Callable[[datetime], datetime] = datetime.astimezone) -> float | None:
+    """Tell when a line was written, in seconds since the epoch: its accept date and what it took from there."""
+    date = record.fields.get("accept_date")
+    if not date:
+        return None
+    for layout in _DATES:
+        try:
+            moment = datetime.strptime(date.decode("latin-1"), layout)  # noqa: DTZ007 -- HAProxy's local time
+        except ValueError:
+            continue
+        took = record.fields.get("time_total") or b"0"
+        return to_local(moment).timestamp() + max(0, int(took)) / 1000
+    return None

@@ -1,0 +1,181 @@
+"""Wires the parts of `serve` together: start, turns of the loop, stop."""
+
+import gc
+import logging
+import selectors
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from types import FrameType
+
+from haproxy_log_exporter.engine import Choice, build_pipeline, compile_all
+from haproxy_log_exporter.metrics.own import FlushDurations, OwnMetrics, OwnState
+from haproxy_log_exporter.pipeline import MOST_PENDING, Pipeline
+from haproxy_log_exporter.records import Parser, line_time
+from haproxy_log_exporter.settings import Settings
+from haproxy_log_exporter.sources.base import Condition, Source
+from haproxy_log_exporter.sources.datagram import DatagramSource
+from haproxy_log_exporter.sources.framing import BLOCK
+from haproxy_log_exporter.sources.tail import SCAN_SECONDS, FileSource
+from haproxy_log_exporter.sources.wake import Wake
+from haproxy_log_exporter.web.server import Served, WebServer
+
+logger = logging.getLogger(__name__)
+
+# What was read shows so many seconds later at the latest.
+FLUSH_SECONDS = 1.0
+
+# A chunk of this size says that there is more: no wait. After a smaller one a little is left to gather, so that a
+# turn of the loop is not spent on a line or two.
+_FULL = BLOCK // 4
+_GATHER_FILES_SECONDS = 0.02
+_GATHER_DATAGRAMS_SECONDS = 0.001
+
+# How long a scrape may hold the interpreter before reading has its turn: a receive buffer of the default size, 208 KiB,
+# holds some 250 datagrams.
+_SWITCH_SECONDS = 0.001
+
+# Files are polled until they have been quiet for so long, then watched.
+_QUIET_SECONDS = 2.0
+
+
+class Service:
+    """Reads sources into a pipeline and serves what is flushed."""
+
+    def __init__(self, settings: Settings, choice: Choice) -> None:
+        """Build all parts; open nothing yet.
+
+        Raises:
+            UsageError: with every mistake in formats, labels and metrics.
+        """
+        self.pipeline: Pipeline = build_pipeline(choice)
+        self._files = [FileSource(glob, from_beginning=settings.start == "beginning") for glob in settings.files]
+        self._datagrams = [DatagramSource(url.text, url.address) for url in settings.syslog]
+        self._sources: Sequence[Source] = [*self._files, *self._datagrams]
+        self._parser = Parser(compile_all(settings.formats, settings.parser))
+        self._flushes = FlushDurations()
+        self._conditions: dict[str, Condition] = {}
+        state = OwnState(lambda: self._conditions, time.time, self._flushes)
+        self.web = WebServer(
+            settings.listen_address,
+            Served(
+                telemetry_path=settings.telemetry_path,
+                shown=self.pipeline.shown,
+                own=lambda shown: OwnMetrics(state, shown),
+                ready=lambda: self._ready,
+                sources=tuple(source.name for source in self._sources),
+            ),
+        )
+        self._wake: Wake | None = None
+        self._selector = selectors.DefaultSelector()
+        self._ready = False
+        self._stopping = False
+        self._next_flush = 0.0
+        self._active_until = 0.0
+
+    def run(self) -> None:
+        """Serve until `stop` is called or a signal comes; then flush what was read.
+
+        Raises:
+            OperationError: where an address cannot be had.
+        """
+        try:
+            self._start()
+            while not self._stopping:
+                self._turn()
+            self._flush()
+        finally:
+            self._end()
+
+    def stop(self) -> None:
+        """End `run`; safe in signal handlers and other threads."""
+        self._stopping = True
+        if self._wake:
+            self._wake.set()
+
+    def stop_on_signals(self) -> None:
+        """Let SIGTERM and SIGINT stop the service."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        self._wake = Wake()
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        for source in self._sources:
+            source.start()
+            if source.fileno() is not None:
+                self._selector.register(source.fileno() or -1, selectors.EVENT_READ)
+            self.pipeline.tally(source.name)
+        self._flush()
+        self.web.start()
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        # What lives by now lives to the end: it need not be walked through at each collection.
+        gc.collect()
+        gc.freeze()
+        self._ready = True
+        logger.info("serving on port %d", self.web.port)
+
+    def _turn(self) -> None:
+        """Read each source once, flush when it is time, and wait for more."""
+        most, lines_of_files = 0, False
+        for source in self._sources:
+            lines = source.read()
+            if not lines.chunk and not lines.overlong:
+                continue
+            tally = self.pipeline.tally(source.name)
+            tally.rejected += lines.overlong
+            self.pipeline.take(lines.chunk, tally)
+            most = max(most, len(lines.chunk))
+            lines_of_files = lines_of_files or source.fileno() is None
+        now = time.monotonic()
+        if lines_of_files:
+            self._active_until = now + _QUIET_SECONDS
+        if now >= self._next_flush or self.pipeline.pending > MOST_PENDING:
+            self._flush()
+        if most < _FULL:
+            self._wait(now, gathering=most > 0)
+
+    def _wait(self, now: float, *, gathering: bool) -> None:
+        """Wait for more; only as long as nothing is due."""
+        assert self._wake
+        if gathering and self._datagrams:
+            time.sleep(_GATHER_DATAGRAMS_SECONDS)
+        timeout = max(0.0, self._next_flush - now)
+        if self._files:
+            if now < self._active_until:
+                timeout = min(timeout, _GATHER_FILES_SECONDS)
+            else:
+                timeout = min(timeout, SCAN_SECONDS)
+                if not self._wake.watching:
+                    self._wake.watch(path for source in self._files for path in source.paths())
+                    timeout = 0.0  # what came before the watch began has woken nobody
+        for key, _ in self._selector.select(timeout):
+            if key.fileobj is self._wake:
+                self._wake.clear()
+                self._wake.unwatch()
+                self._active_until = time.monotonic() + _QUIET_SECONDS
+
+    def _flush(self) -> None:
+        began = time.monotonic()
+        for source in self._sources:
+            tally = self.pipeline.tally(source.name)
+            if tally.newest:
+                tally.newest_time = line_time(self._parser.parse(tally.newest.rstrip(b"\n")))
+        self._conditions = {source.name: replace(source.condition()) for source in self._sources}
+        self.pipeline.flush()
+        self._next_flush = began + FLUSH_SECONDS
+        self._flushes.observe(time.monotonic() - began)
+
+    def _end(self) -> None:
+        self._ready = False
+        self.web.stop()
+        for source in self._sources:
+            source.stop()
+        self._selector.close()
+        if self._wake:
+            self._wake.close()

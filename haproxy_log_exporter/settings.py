@@ -1,0 +1,213 @@
+"""The knobs: each declared once, with its option, default and help, and read from text the same way wherever it is set.
+
+The command line and the environment both give texts; `read_settings` makes Settings of them, or names every mistake.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import pairwise
+from typing import Any
+from urllib.parse import urlsplit
+
+from haproxy_log_exporter.metrics.catalogue import DEFAULT_BUCKETS, DEFAULT_METRICS
+
+ENVIRONMENT_PREFIX = "HAPROXY_LOG_EXPORTER_"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host, empty for all, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Write it as host:port, an IPv6 host in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class SyslogURL:
+    """Where to listen for syslog; `text` is how the user wrote it."""
+
+    text: str
+    scheme: str
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One option: its flags, how its text is read, and its help."""
+
+    flags: tuple[str, ...]
+    read: Callable[[str], Any]
+    help: str
+    metavar: str
+    repeatable: bool = False
+    splits: bool = False  # a comma divides values
+
+    @property
+    def option(self) -> str:
+        """The long flag."""
+        return self.flags[-1]
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return ENVIRONMENT_PREFIX + self.option.lstrip("-").upper().replace("-", "_").replace(".", "_")
+
+
+def _knob(default: Any, *flags: str, read: Callable[[str], Any], **rest: Any) -> Any:
+    return field(default=default, metadata={"knob": Knob(flags, read, **rest)})
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        message = "is empty"
+        raise ValueError(message)
+    return text
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            message = f"{text!r} is not one of {', '.join(choices)}"
+            raise ValueError(message)
+        return text
+
+    return read
+
+
+def _bound(text: str) -> str:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        message = f"{text!r} is not a number of seconds above 0"
+        raise ValueError(message)
+    return text
+
+
+def read_address(text: str) -> Address:
+    """Read `host:port`, `:port` or `[::1]:port`."""
+    try:
+        parts = urlsplit(f"//{text}")
+        port = parts.port
+    except ValueError as error:
+        message = f"{text!r} is no address: {error}"
+        raise ValueError(message) from error
+    if port is None or parts.path or parts.query or parts.username:
+        message = f"{text!r} is no address; it is HOST:PORT, :PORT for all addresses, or [::1]:PORT"
+        raise ValueError(message)
+    return Address(parts.hostname or "", port)
+
+
+def _syslog(text: str) -> SyslogURL:
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme != "udp":
+        message = f"{text!r} is no address to listen on; it is udp://HOST:PORT, with [::1] for IPv6"
+        raise ValueError(message)
+    return SyslogURL(text, scheme, read_address(rest))
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/") or len(text) == 1 or text.startswith("/-/"):
+        message = f"{text!r} is no path for the metrics; it begins with / and is neither / nor under /-/"
+        raise ValueError(message)
+    return text
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that can be set."""
+
+    files: tuple[str, ...] = _knob(
+        (), "-f", "--file", read=_text, metavar="GLOB", repeatable=True,
+        help="Follow the files that match; those that appear later are read from their beginning.",
+    )  # fmt: skip
+    syslog: tuple[SyslogURL, ...] = _knob(
+        (), "--syslog", read=_syslog, metavar="URL", repeatable=True,
+        help="Listen for HAProxy's datagrams: udp://HOST:PORT.",
+    )  # fmt: skip
+    labels: tuple[str, ...] = _knob(
+        ("status_code", "backend_name", "server_name"), "-l", "--labels", read=_text, metavar="A,B,…",
+        repeatable=True, splits=True, help="Labels of every log metric.",
+    )  # fmt: skip
+    metrics: tuple[str, ...] = _knob(
+        DEFAULT_METRICS, "--metrics", read=_text, metavar="A,B,…", repeatable=True, splits=True,
+        help="The log metrics to keep, without their prefix.",
+    )  # fmt: skip
+    buckets: tuple[str, ...] = _knob(
+        DEFAULT_BUCKETS, "--buckets", read=_bound, metavar="0.005,…", repeatable=True, splits=True,
+        help="Upper bounds of the duration histograms, in seconds.",
+    )  # fmt: skip
+    formats: tuple[str, ...] = _knob(
+        (), "--format", read=_text, metavar="NAME_OR_LOG_FORMAT", repeatable=True,
+        help="A preset's name or a HAProxy log-format string, tried in this order; all presets without it.",
+    )  # fmt: skip
+    parser: str = _knob(
+        "compiled", "--parser", read=_one_of("compiled", "haproxy-log-analysis"), metavar="ENGINE",
+        help="compiled, or the haproxy_log_analysis library (slow; httplog only).",
+    )  # fmt: skip
+    start: str = _knob(
+        "end", "--start", read=_one_of("end", "beginning"), metavar="WHERE",
+        help="Where a file that is there at the start is read from: end or beginning.",
+    )  # fmt: skip
+    listen_address: Address = _knob(
+        Address("", 9129), "--web.listen-address", read=read_address, metavar="ADDRESS",
+        help="Where to serve the metrics: HOST:PORT, or :PORT for all addresses.",
+    )  # fmt: skip
+    telemetry_path: str = _knob(
+        "/metrics", "--web.telemetry-path", read=_path, metavar="PATH", help="The path of the metrics.",
+    )  # fmt: skip
+    log_level: str = _knob(
+        "info", "--log.level", read=_one_of("debug", "info", "warning", "error"), metavar="LEVEL",
+        help="debug, info, warning or error.",
+    )  # fmt: skip
+    log_format: str = _knob(
+        "logfmt", "--log.format", read=_one_of("logfmt", "json"), metavar="FORMAT",
+        help="logfmt or json, for the exporter's own messages on standard error.",
+    )  # fmt: skip
+
+
+def knobs() -> dict[str, Knob]:
+    """List all knobs by their name in Settings."""
+    return {row.name: row.metadata["knob"] for row in fields(Settings)}
+
+
+def default_text(name: str) -> str:
+    """Write a knob's default as it would be given."""
+    default = next(row.default for row in fields(Settings) if row.name == name)
+    return ",".join(default) if isinstance(default, tuple) else str(default)
+
+
+def read_settings(given: Mapping[str, Sequence[str]], environment: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """Make Settings of texts: what was given by name, else the environment, else the defaults.
+
+    In a variable, a line each holds the values of an option that can be repeated. Every mistake is told, naming its
+    option or variable; the default stands in its place, so that the rest can be looked at as well.
+    """
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, knob in knobs().items():
+        texts, place = [*given.get(name, ())], knob.option
+        if not texts and environment.get(knob.variable):
+            text, place = environment[knob.variable], knob.variable
+            texts = text.splitlines() if knob.repeatable else [text]
+        if not texts:
+            continue
+        parts = [part.strip() for text in texts for part in text.split(",")] if knob.splits else texts
+        read = []
+        for part in parts:
+            try:
+                read.append(knob.read(part))
+            except ValueError as error:
+                problems.append(f"{place}: {error}")
+        if read:
+            values[name] = tuple(dict.fromkeys(read)) if knob.repeatable else read[-1]
+    bounds = [*map(float, values.get("buckets", ()))]
+    if any(lower >= upper for lower, upper in pairwise(bounds)):
+        problems.append(f"--buckets: {','.join(values['buckets'])} does not ascend")
+    return Settings(**values), problems

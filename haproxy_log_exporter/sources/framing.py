@@ -1,0 +1,67 @@
+"""Whole lines out of blocks of bytes."""
+
+from typing import NamedTuple
+
+# The longest line that is read, its newline not counted. HAProxy's own limit for a message is 65,535 bytes.
+LONGEST_LINE = 1 << 16
+
+# How much is read at a time. Larger blocks are no faster, and the pieces of smaller ones stay in the cache.
+BLOCK = 1 << 18
+
+
+class Lines(NamedTuple):
+    """Whole lines, and how many were longer than a line may be and left out."""
+
+    chunk: bytes
+    overlong: int
+
+
+def drop_overlong(chunk: bytes) -> Lines:
+    """Take lines that are too long out of whole lines."""
+    start, overlong = 0, 0
+    kept: list[bytes] = []
+    position = 0
+    while len(chunk) - position > LONGEST_LINE:
+        newline = chunk.rfind(b"\n", position, position + LONGEST_LINE + 1)
+        if newline < 0:
+            overlong += 1
+            kept.append(chunk[start:position])
+            start = newline = chunk.index(b"\n", position) + 1
+            position = start
+        else:
+            position = newline + 1
+    return Lines(chunk, 0) if not overlong else Lines(b"".join(kept) + chunk[start:], overlong)
+
+
+NO_LINES = Lines(b"", 0)
+
+
+class LineBuffer:
+    """Joins the blocks of a stream to whole lines, and keeps at most one line's worth of the last one's beginning."""
+
+    def __init__(self) -> None:
+        """Start at the beginning of a line."""
+        self._begun = b""
+        self._skipping = False
+
+    def feed(self, block: bytes) -> Lines:
+        """Take a block; give the lines that are whole now."""
+        if self._skipping:
+            end = block.find(b"\n") + 1
+            if not end:
+                return NO_LINES
+            self._skipping = False
+            block = block[end:]
+        end = block.rfind(b"\n") + 1
+        chunk, rest = (self._begun + block[:end] if end else b""), block[end:]
+        self._begun = rest if end else self._begun + rest
+        lines = drop_overlong(chunk)
+        if len(self._begun) > LONGEST_LINE:
+            self._begun, self._skipping = b"", True
+            return Lines(lines.chunk, lines.overlong + 1)
+        return lines
+
+    def end(self) -> Lines:
+        """Give the last line, which had no newline."""
+        last, self._begun = self._begun, b""
+        return Lines(last + b"\n" if last else b"", 0)

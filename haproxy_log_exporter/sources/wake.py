@@ -1,0 +1,87 @@
+"""Waking the service: from a signal, from another thread, or when a quiet file is written to.
+
+Strategy: inotify tells of each write, and a busy log is written to more often than any Python could look. So files
+are watched only while they are quiet. The first event wakes the service, which stops watching and polls until the
+files have been quiet for a while again.
+"""
+
+import logging
+import os
+from collections.abc import Iterable
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+logger = logging.getLogger(__name__)
+
+_WRITES = frozenset({"created", "modified", "moved", "deleted"})
+
+
+class Wake(FileSystemEventHandler):
+    """A file descriptor that becomes readable when there is something to look at."""
+
+    def __init__(self) -> None:
+        """Watch nothing yet."""
+        self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._observer: BaseObserver | None = None
+        self._refused = False
+
+    def fileno(self) -> int:
+        """What to wait on."""
+        return self._event
+
+    def set(self) -> None:
+        """Wake the service; safe in signal handlers and other threads."""
+        os.eventfd_write(self._event, 1)
+
+    def clear(self) -> None:
+        """Take back what was set."""
+        try:
+            os.eventfd_read(self._event)
+        except BlockingIOError:
+            pass
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Called by watchdog's thread."""
+        if event.event_type in _WRITES:
+            self.set()
+
+    @property
+    def watching(self) -> bool:
+        """Whether files are watched now."""
+        return self._observer is not None
+
+    def watch(self, paths: Iterable[str]) -> None:
+        """Watch files until `unwatch`. Where that is refused they are polled; it is said once."""
+        if self._refused:
+            return
+        observer = Observer()
+        try:
+            observer.start()
+            for path in paths:
+                observer.schedule(self, path)
+        except OSError as error:
+            _end(observer)
+            if isinstance(error, FileNotFoundError):
+                return  # renamed meanwhile; the next scan sees to it
+            self._refused = True
+            logger.warning("files are polled every second, for inotify refuses: %s", error)
+            return
+        self._observer = observer
+
+    def unwatch(self) -> None:
+        """Watch nothing."""
+        if self._observer:
+            _end(self._observer)
+            self._observer = None
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.unwatch()
+        os.close(self._event)
+
+
+def _end(observer: BaseObserver) -> None:
+    observer.stop()
+    observer.join()

@@ -1,0 +1,217 @@
+"""The HTTP server: metrics, a page that says what this is, and the two health checks.
+
+Strategy: each connection has a thread, at most MOST_CONNECTIONS of them. A scrape copies the references to what was
+flushed and writes from the copy in parts, so that neither a slow client nor a large answer holds up reading.
+"""
+
+import contextlib
+import socket
+import threading
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from typing import Any, ClassVar
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from haproxy_log_exporter.errors import OperationError
+from haproxy_log_exporter.metrics.exposition import render
+from haproxy_log_exporter.pipeline import Shown
+from haproxy_log_exporter.settings import Address
+from haproxy_log_exporter.web.pages import index_page
+
+MOST_CONNECTIONS = 64
+_IDLE_SECONDS = 30.0
+
+_TEXT = "text/plain; charset=utf-8"
+# The page has no script and nothing from elsewhere.
+_PAGE_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the server answers from; all of it may be asked from any thread."""
+
+    telemetry_path: str
+    shown: Callable[[], Shown]
+    own: Callable[[Shown], CollectorRegistry]
+    ready: Callable[[], bool]
+    sources: tuple[str, ...]
+
+
+class WebServer:
+    """Serves until it is stopped."""
+
+    def __init__(self, address: Address, served: Served) -> None:
+        """Open nothing yet."""
+        self._address = address
+        self._served = served
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Bind and serve.
+
+        Raises:
+            OperationError: where the address cannot be had.
+        """
+        try:
+            self._server = _Server(self._address, self._served)
+        except OSError as error:
+            message = f"--web.listen-address: cannot listen on {self._address}: {error.strerror or error}"
+            raise OperationError(message) from error
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.5,), name="web")
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """The port that it is bound to."""
+        assert self._server
+        return int(self._server.server_address[1])
+
+    def stop(self) -> None:
+        """Answer nobody new, close the connections, and wait for their threads."""
+        if self._server and self._thread:
+            self._server.shutdown()
+            self._server.close_connections()
+            self._server.server_close()
+            self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False
+    block_on_close = True
+    request_queue_size = 128
+
+    def __init__(self, address: Address, served: Served) -> None:
+        self.served = served
+        self._open: set[socket.socket] = set()
+        self._opening = threading.Lock()
+        self.address_family = socket.AF_INET6 if ":" in address.host or not address.host else socket.AF_INET
+        if not address.host and not socket.has_dualstack_ipv6():
+            self.address_family = socket.AF_INET
+        super().__init__((address.host, address.port), _Handler)
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6 and self.server_address[0] == "":
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        # Not HTTPServer's, which looks the host's name up.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "haproxy-log-exporter", int(self.server_address[1])
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 -- socketserver's
+        with self._opening:
+            if len(self._open) >= MOST_CONNECTIONS:
+                return False
+            self._open.add(request)
+            return True
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._opening:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def close_connections(self) -> None:
+        with self._opening:
+            for connection in self._open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Let a client that went away go in silence; `request` and its address tell nothing more."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "haproxy-log-exporter"
+    sys_version = ""
+    timeout = _IDLE_SECONDS
+    wbufsize = -1
+    server: _Server
+    _plain: ClassVar[dict[str, str]] = {"Content-Type": _TEXT}
+
+    def do_GET(self) -> None:
+        served = self.server.served
+        path = self.path.partition("?")[0]
+        if path == served.telemetry_path:
+            self._metrics(served)
+        elif path == "/":
+            headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": _PAGE_POLICY}
+            self._answer(HTTPStatus.OK, index_page(served.telemetry_path, served.sources).encode(), headers)
+        elif path == "/-/healthy":
+            self._answer(HTTPStatus.OK, b"healthy\n", self._plain)
+        elif path == "/-/ready" and served.ready():
+            self._answer(HTTPStatus.OK, b"ready\n", self._plain)
+        elif path == "/-/ready":
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"not ready\n", self._plain)
+        else:
+            self._answer(
+                HTTPStatus.NOT_FOUND,
+                b"not found; there are / and " + served.telemetry_path.encode() + b"\n",
+                self._plain,
+            )
+
+    do_HEAD = do_GET  # noqa: N815 -- http.server's
+
+    def _metrics(self, served: Served) -> None:
+        encoder, content_type = choose_encoder(self.headers.get("Accept", ""))
+        open_metrics = content_type.startswith("application/openmetrics-text")
+        parts = self._all_metrics(served, encoder, open_metrics=open_metrics)
+        headers = {"Content-Type": content_type, "Transfer-Encoding": "chunked", "Vary": "Accept, Accept-Encoding"}
+        if _takes_gzip(self.headers.get("Accept-Encoding", "")):
+            headers["Content-Encoding"] = "gzip"
+            parts = _gzip(parts)
+        if self.request_version == "HTTP/1.0":
+            del headers["Transfer-Encoding"]
+            self.close_connection = True
+        self._head(HTTPStatus.OK, headers)
+        if self.command == "HEAD":
+            return
+        for part in filter(None, parts):
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part) if "Transfer-Encoding" in headers else part)
+        if "Transfer-Encoding" in headers:
+            self.wfile.write(b"0\r\n\r\n")
+
+    @staticmethod
+    def _all_metrics(
+        served: Served, encoder: Callable[[CollectorRegistry], bytes], *, open_metrics: bool
+    ) -> Iterator[bytes]:
+        shown = served.shown()
+        yield from render(shown.tables, open_metrics=open_metrics)
+        yield encoder(served.own(shown))  # with the `# EOF` of OpenMetrics
+
+    def _answer(self, status: HTTPStatus, body: bytes, headers: dict[str, str]) -> None:
+        self._head(status, {**headers, "Content-Length": str(len(body))})
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _head(self, status: HTTPStatus, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- http.server's
+        """Say nothing of each request."""
+
+
+def _takes_gzip(accept_encoding: str) -> bool:
+    """RFC 9110, section 12.5.3: gzip is named, and its weight is not 0."""
+    for coding in accept_encoding.split(","):
+        name, _, weight = coding.replace(" ", "").lower().partition(";q=")
+        if name in ("gzip", "*"):
+            return weight.strip("0.") != "" or not weight
+    return False
+
+
+def _gzip(parts: Iterable[bytes]) -> Iterator[bytes]:
+    compressor = zlib.compressobj(level=1, wbits=31)  # 31: a gzip header
+    for part in parts:
+        yield compressor.compress(part)
+    yield compressor.flush()
