@@ -108,14 +108,14 @@ class Pipeline:
     def _read(self, chunk: bytes, tally: Tally, *, cut: bool = False) -> bytes:
         for stage in self.stages:
             rows = stage.reader.read_cut(chunk) if cut else stage.reader.read(chunk)
-            if rows.count:
+            if rows.lines:
                 for feed in stage.feeds:
                     feed.take(rows)
-                tally.counted += rows.count
-                tally.truncated += rows.count if cut else 0
-                self._parsed[stage.reader.name] += rows.count
-                self._recent[stage.reader.name] += rows.count
-                self.pending += rows.count
+                tally.counted += rows.lines
+                tally.truncated += rows.lines if cut else 0
+                self._parsed[stage.reader.name] += rows.lines
+                self._recent[stage.reader.name] += rows.lines
+                self.pending += rows.lines
             chunk = rows.rest
             if not chunk:
                 break

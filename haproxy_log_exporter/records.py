@@ -43,7 +43,7 @@ class Parser:
         chunk = line + b"\n"
         for position, reader in enumerate(self._readers):
             rows = reader.read(chunk)
-            if rows.count:
+            if rows.lines:
                 self._readers.insert(0, self._readers.pop(position))
                 return _record(reader, rows, truncated=False)
         for _, pattern in self._notices:
@@ -51,7 +51,7 @@ class Parser:
                 return Record("notice", "", truncated=False, fields={"message": _message(line)})
         for reader in self._readers:
             rows = reader.read_cut(chunk)
-            if rows.count:
+            if rows.lines:
                 return _record(reader, rows, truncated=True)
         return Record("rejected", "", truncated=False, fields={})
 

@@ -8,9 +8,9 @@ Column = Sequence[bytes | None]  # None where the line has no such field
 
 
 class Rows(NamedTuple):
-    """What was found in a chunk: the number of lines, a column for each group, and the lines that were left."""
+    """What was found in a chunk: how many lines, a column for each group, and the lines that were left."""
 
-    count: int
+    lines: int
     columns: Sequence[Column]
     rest: bytes
 

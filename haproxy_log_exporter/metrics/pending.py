@@ -47,7 +47,7 @@ class Feed:
         keys = (
             zip(*(columns[column] for column in self._columns), strict=True)
             if self._columns
-            else repeat((), rows.count)
+            else repeat((), rows.lines)
         )
         lists = map(self._pending.__getitem__, keys)
         if not self._numbers:
