@@ -98,7 +98,7 @@ def _command(*names: str, files: str = "") -> Callable[[Callable[[Given], None]]
 
         run.__name__ = function.__name__
         run.__doc__ = function.__doc__
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] -- what typer reads
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         app.command()(run)
         return function
@@ -122,7 +122,7 @@ def _show_version(value: bool) -> None:  # noqa: FBT001 -- typer's callbacks are
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(
+    version: bool = typer.Option(  # noqa: FBT001 -- a callback's parameter is an option
         False, "--version", help="Print the version and exit.", callback=_show_version, is_eager=True
     ),
 ) -> None:

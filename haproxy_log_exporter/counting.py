@@ -5,9 +5,11 @@ import gzip
 import json
 import os
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import IO
+from io import FileIO
+from typing import Protocol
 
 from haproxy_log_exporter.engine import Choice, build_pipeline, compile_all
 from haproxy_log_exporter.errors import OperationError
@@ -18,7 +20,15 @@ from haproxy_log_exporter.sources.framing import BLOCK, LineBuffer, Lines
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
+# EOFError and zlib.error are what a cut or broken gzip file raises.
+_UNREADABLE = (OSError, EOFError, zlib.error)
+
 Progress = Callable[[int], None]
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes | None:
+        """Read at most so many bytes; none at the end."""
 
 
 def count_files(choice: Choice, paths: Sequence[str]) -> None:
@@ -41,7 +51,7 @@ def count_files(choice: Choice, paths: Sequence[str]) -> None:
                     pipeline.take(lines.chunk, tally)
                     if pipeline.pending > MOST_PENDING:
                         pipeline.flush()
-            except (OSError, EOFError) as error:
+            except _UNREADABLE as error:
                 problems.append(f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
         pipeline.flush()
     for part in render(pipeline.shown().tables, open_metrics=False):
@@ -67,7 +77,7 @@ def parse_files(choice: Choice, paths: Sequence[str]) -> None:
                     print(json.dumps(as_json(parser.parse(line), line), ensure_ascii=False))
         except BrokenPipeError:
             raise
-        except (OSError, EOFError) as error:
+        except _UNREADABLE as error:
             problems.append(f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
     if problems:
         raise OperationError("; ".join(problems))
@@ -79,30 +89,27 @@ def _blocks(path: str, advance: Progress) -> Iterator[Lines]:
     with _open(path) as (raw, file):
         taken = 0
         while block := file.read(BLOCK):
-            if raw is file:
-                advance(len(block))
-            else:
-                position = raw.tell()
-                advance(position - taken)
-                taken = position
+            position = raw.tell() if raw else taken + len(block)
+            advance(position - taken)
+            taken = position
             yield buffer.feed(block)
         yield buffer.end()
 
 
 @contextmanager
-def _open(path: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """Open a log, and what is in it where it is compressed."""
+def _open(path: str) -> Iterator[tuple[FileIO | None, _Readable]]:
+    """Open a log: the file, where there is one, and what is in it, where it is compressed."""
     if path == "-":
-        yield sys.stdin.buffer.raw, sys.stdin.buffer.raw  # type: ignore[attr-defined] -- a BufferedReader
+        with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as stdin:
+            yield None, stdin
         return
     with open(path, "rb", buffering=0) as raw:
-        magic = raw.read(2)
-        raw.seek(0)
-        if magic == _GZIP_MAGIC:
-            with gzip.open(raw) as file:
-                yield raw, file  # type: ignore[misc] -- GzipFile reads as IO
-        else:
+        compressed = os.pread(raw.fileno(), len(_GZIP_MAGIC), 0) == _GZIP_MAGIC
+        if not compressed:
             yield raw, raw
+            return
+        with gzip.open(raw) as file:
+            yield raw, file
 
 
 def _progress(paths: Sequence[str]) -> AbstractContextManager[Progress]:
@@ -119,13 +126,13 @@ def _no_progress() -> Iterator[Progress]:
 
 @contextmanager
 def _bar(paths: Sequence[str]) -> Iterator[Progress]:
+    from rich import progress as rich  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415 -- only for a terminal
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn  # noqa: PLC0415
 
     sizes = [os.path.getsize(path) for path in paths if os.path.isfile(path)]
     total = sum(sizes) if len(sizes) == len(paths) else None
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    columns = (rich.BarColumn(), rich.DownloadColumn(), rich.TransferSpeedColumn(), rich.TimeRemainingColumn())
+    with rich.Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=total)
         yield lambda count: progress.advance(task, count)
 
@@ -134,8 +141,6 @@ def _report(tallies: dict[str, Tally]) -> None:
     """Say on standard error what was not counted."""
     for path, tally in tallies.items():
         if tally.rejected or tally.truncated:
-            print(
-                f"haproxy-log-exporter: {path}: {tally.lines} lines, {tally.counted} counted ({tally.truncated} of them "
-                f"cut), {tally.notices} notices, {tally.rejected} rejected",
-                file=sys.stderr,
-            )
+            counted = f"{tally.counted} counted ({tally.truncated} of them cut)"
+            rest = f"{tally.notices} notices, {tally.rejected} rejected"
+            print(f"haproxy-log-exporter: {path}: {tally.lines} lines, {counted}, {rest}", file=sys.stderr)

@@ -42,7 +42,8 @@ def find_formats(names: Sequence[str]) -> list[Preset]:
         if name in presets:
             found.append(presets[name])
         elif is_preset(name):
-            raise UsageError(f"--format: no preset is named {name!r}; there are {', '.join(presets)}")
+            message = f"--format: no preset is named {name!r}; there are {', '.join(presets)}"
+            raise UsageError(message)
         else:
             found.append(Preset(str(position), format_kind(name), name))
     return found
@@ -94,7 +95,11 @@ def compile_all(formats: Sequence[str], parser: str) -> Sequence[Reader]:
 def _readers(choice: Choice, wanted: Wanted | None, wanted_of_errors: Wanted | None) -> Sequence[Reader]:
     if choice.parser == "haproxy-log-analysis":
         # Imported only when asked for: it is the slower engine, and a dependency that most never load.
-        from haproxy_log_exporter.reference import ReferenceReader  # noqa: PLC0415
+        try:
+            from haproxy_log_exporter.reference import ReferenceReader  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            message = f"--parser: haproxy-log-analysis needs the Python package haproxy_log_analysis ({error})"
+            raise UsageError(message) from error
 
         return [ReferenceReader(wanted)]
     return [

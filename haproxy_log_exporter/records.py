@@ -15,7 +15,7 @@ _CONNECTIONS = ("actconn", "feconn", "beconn", "srv_conn")
 _PATH = Label("http_request_path", "http_request_path", Reading.PATH)
 _VERSION = Label("http_version", "http_version", Reading.VERSION)
 _NUMBERS = (Kind.NUMBER, Kind.TIMER, Kind.SIZE, Kind.PORT)
-_DATES = ("%d/%b/%Y:%H:%M:%S.%f", "%d/%b/%Y:%H:%M:%S %z")
+_DATES = ("%d/%b/%Y:%H:%M:%S.%f", "%d/%b/%Y:%H:%M:%S %z", "%d/%b/%Y:%H:%M:%S")
 
 Fields = dict[str, bytes | None]
 

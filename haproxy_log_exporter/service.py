@@ -6,7 +6,7 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import FrameType
 
@@ -75,14 +75,22 @@ class Service:
         self._next_flush = 0.0
         self._active_until = 0.0
 
-    def run(self) -> None:
+    @property
+    def datagram_ports(self) -> list[int]:
+        """The ports of the UDP sources, once they are open."""
+        return [source.port for source in self._datagrams]
+
+    def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop` is called or a signal comes; then flush what was read.
+
+        `on_ready` is called once all is open.
 
         Raises:
             OperationError: where an address cannot be had.
         """
         try:
             self._start()
+            on_ready()
             while not self._stopping:
                 self._turn()
             self._flush()

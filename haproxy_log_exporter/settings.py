@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
+from haproxy_log_exporter.labels.catalogue import DEFAULT_LABELS
 from haproxy_log_exporter.metrics.catalogue import DEFAULT_BUCKETS, DEFAULT_METRICS
 
 ENVIRONMENT_PREFIX = "HAPROXY_LOG_EXPORTER_"
@@ -46,6 +47,7 @@ class Knob:
     metavar: str
     repeatable: bool = False
     splits: bool = False  # a comma divides values
+    stands_for: tuple[str, ...] = ()  # what an empty default means: those of these that the formats can fill
 
     @property
     def option(self) -> str:
@@ -132,11 +134,11 @@ class Settings:
         help="Listen for HAProxy's datagrams: udp://HOST:PORT.",
     )  # fmt: skip
     labels: tuple[str, ...] = _knob(
-        ("status_code", "backend_name", "server_name"), "-l", "--labels", read=_text, metavar="A,B,…",
-        repeatable=True, splits=True, help="Labels of every log metric.",
+        (), "-l", "--labels", read=_text, metavar="A,B,…",
+        repeatable=True, splits=True, stands_for=DEFAULT_LABELS, help="Labels of every log metric.",
     )  # fmt: skip
     metrics: tuple[str, ...] = _knob(
-        DEFAULT_METRICS, "--metrics", read=_text, metavar="A,B,…", repeatable=True, splits=True,
+        (), "--metrics", read=_text, metavar="A,B,…", repeatable=True, splits=True, stands_for=DEFAULT_METRICS,
         help="The log metrics to keep, without their prefix.",
     )  # fmt: skip
     buckets: tuple[str, ...] = _knob(
@@ -179,7 +181,8 @@ def knobs() -> dict[str, Knob]:
 
 def default_text(name: str) -> str:
     """Write a knob's default as it would be given."""
-    default = next(row.default for row in fields(Settings) if row.name == name)
+    default: object = next(row.default for row in fields(Settings) if row.name == name)
+    default = knobs()[name].stands_for or default
     return ",".join(default) if isinstance(default, tuple) else str(default)
 
 

@@ -4,12 +4,14 @@ A field of the catalogue is a label under its own name; the rows here are those 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from haproxy_log_exporter.errors import UsageError
 from haproxy_log_exporter.logformat.fields import KINDS, Kind
+
+DEFAULT_LABELS = ("status_code", "backend_name", "server_name")
 
 Value = bytes | None  # None where the line has no such field
 
@@ -81,14 +83,14 @@ REASONS = frozenset(
 )
 
 
-def find_labels(names: Iterable[str], fields: frozenset[str]) -> tuple[Label, ...]:
-    """Look up labels by name.
+def find_labels(names: Sequence[str], fields: frozenset[str]) -> tuple[Label, ...]:
+    """Look up labels by name; without any, those default ones that the fields can fill.
 
     Raises:
         UsageError: for each name that none of the fields can fill, with those that can be had.
     """
     found, unknown = [], []
-    for name in names:
+    for name in names or filter(fields.__contains__, DEFAULT_LABELS):
         label = _find(name)
         if label is None or label.field not in fields or name == "reason":
             unknown.append(name)

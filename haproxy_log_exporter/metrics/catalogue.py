@@ -1,6 +1,6 @@
 """The log metrics, a row each, and what each is made of."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -103,19 +103,19 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
-def find_metrics(names: Iterable[str], fields: frozenset[str], kinds: frozenset[str]) -> tuple[Metric, ...]:
-    """Look up metrics by name, in the order of the catalogue.
+def find_metrics(names: Sequence[str], fields: frozenset[str], kinds: frozenset[str]) -> tuple[Metric, ...]:
+    """Look up metrics by name, in the catalogue's order; without any, those default ones that the fields can fill.
 
     Raises:
         UsageError: for each name that no format in use can fill, with those that can be had.
     """
-    wanted = dict.fromkeys(names)
     there_are = {
         metric.name: metric
         for metric in METRICS
         if kinds.intersection(metric.kinds)
         and (not metric.sources or any(name in fields for name, _ in metric.sources))
     }
+    wanted = names or [name for name in DEFAULT_METRICS if name in there_are]
     if unknown := [name for name in wanted if name not in there_are]:
         listed = ", ".join(there_are)
         raise UsageError(*(f"--metrics: no format in use can fill {name!r}; there are {listed}" for name in unknown))

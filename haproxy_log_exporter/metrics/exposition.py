@@ -36,7 +36,7 @@ def _header(metric: Metric, *, open_metrics: bool) -> bytes:
 
 
 def _samples(layout: Layout, slot: Slot, snapshot: Snapshot) -> Iterator[bytes]:
-    lanes = layout.lanes
+    lanes, mask = layout.lanes, layout.mask(slot.metric)
     numbers = _NUMBERS[slot.metric.way]
     kinds = [layout.kinds[kind] for kind in slot.metric.kinds]
     pieces = _pieces(slot, labelled=bool(snapshot.texts and snapshot.texts[0]))
@@ -44,9 +44,8 @@ def _samples(layout: Layout, slot: Slot, snapshot: Snapshot) -> Iterator[bytes]:
         texts, totals = snapshot.texts[start : start + _BATCH], snapshot.totals[start : start + _BATCH]
         parts = []
         for text, packed in zip(texts, totals, strict=True):
-            values = lanes(packed)
-            if any(values[kind] for kind in kinds):
-                parts.append(text.replace(b"%", b"%%").join(pieces) % numbers(slot, values, kinds))
+            if packed & mask:
+                parts.append(text.replace(b"%", b"%%").join(pieces) % numbers(slot, lanes(packed), kinds))
         yield b"".join(parts)
 
 

@@ -64,6 +64,11 @@ class Layout:
         """What a line adds by being there."""
         return 1 << _LANE_BITS * self.kinds[kind]
 
+    def mask(self, metric: Metric) -> int:
+        """Give the bits of which one is set in a total that has lines of a kind which the metric is made of."""
+        lane = (1 << _LANE_BITS) - 1
+        return sum(lane << _LANE_BITS * self.kinds[kind] for kind in metric.kinds)
+
     def lanes(self, packed: int) -> tuple[int, ...]:
         """Unpack all lanes."""
         return self._unpack(packed.to_bytes(self.size, "little"))

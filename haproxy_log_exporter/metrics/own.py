@@ -70,7 +70,8 @@ class OwnMetrics(CollectorRegistry):
         series = _gauge("series", "Label sets of a metric.", "metric")
         for layout, snapshot in shown.tables:
             for slot in layout.slots:
-                series.add_metric([slot.metric.name], len(snapshot.texts))
+                mask = layout.mask(slot.metric)
+                series.add_metric([slot.metric.name], sum(1 for packed in snapshot.totals if packed & mask))
         yield series
         yield self._state.flushes.family()
         build = _gauge("build_info", "The versions that run; always 1.", "version", "python")

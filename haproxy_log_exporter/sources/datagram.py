@@ -40,7 +40,8 @@ class DatagramSource:
             found = socket.getaddrinfo(
                 self._address.host or None, self._address.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
             )
-            family, kind, protocol, _, where = sorted(found, key=lambda row: row[0] != socket.AF_INET6)[0]
+            # All addresses means both families, which an IPv6 socket serves.
+            family, kind, protocol, _, where = min(found, key=lambda row: row[0] != socket.AF_INET6)
             self._socket = socket.socket(family, kind, protocol)
             if family == socket.AF_INET6 and not self._address.host:
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
@@ -50,7 +51,7 @@ class DatagramSource:
             self.stop()
             message = f"--syslog: cannot listen on {self.name}: {error.strerror or error}"
             raise OperationError(message) from error
-        self._socket.setblocking(False)
+        self._socket.settimeout(0)
         logger.info("listening on %s, port %d", self.name, self.port)
 
     @staticmethod
@@ -77,7 +78,7 @@ class DatagramSource:
         datagrams: list[bytes] = []
         try:
             for _ in range(MOST_AT_ONCE):
-                datagrams.append(receive(_LARGEST_DATAGRAM))
+                datagrams.append(receive(_LARGEST_DATAGRAM))  # noqa: PERF401 -- what came before an error counts
         except BlockingIOError:
             pass
         except OSError as error:  # what the kernel reports of an earlier datagram, an ICMP error
@@ -92,7 +93,8 @@ class DatagramSource:
 
     def condition(self) -> Condition:
         """Ask the kernel what it dropped; its counter has 32 bits."""
-        assert self._socket and self._condition.dropped is not None
+        assert self._socket
+        assert self._condition.dropped is not None
         drops = _MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[-1]
         self._condition.dropped += (drops - self._drops_seen) & 0xFFFFFFFF
         self._drops_seen = drops

@@ -5,6 +5,7 @@ are watched only while they are quiet. The first event wakes the service, which 
 files have been quiet for a while again.
 """
 
+import contextlib
 import logging
 import os
 from collections.abc import Iterable
@@ -37,10 +38,8 @@ class Wake(FileSystemEventHandler):
 
     def clear(self) -> None:
         """Take back what was set."""
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._event)
-        except BlockingIOError:
-            pass
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Called by watchdog's thread."""
