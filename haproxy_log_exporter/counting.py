@@ -1,6 +1,5 @@
 """`count` and `parse`: finished logs, read once from beginning to end."""
 
-import gc
 import gzip
 import json
 import os
@@ -39,8 +38,6 @@ def count_files(choice: Choice, paths: Sequence[str]) -> None:
         OperationError: naming the files that could not be read, after the others were.
     """
     pipeline = build_pipeline(choice)
-    # Counting makes millions of tuples and no cycles; looking for cycles among them would find nothing.
-    gc.disable()
     problems = []
     with _progress(paths) as advance:
         for path in paths:

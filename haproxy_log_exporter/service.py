@@ -1,6 +1,5 @@
 """Wires the parts of `serve` together: start, turns of the loop, stop."""
 
-import gc
 import logging
 import selectors
 import signal
@@ -122,9 +121,6 @@ class Service:
         self._flush()
         self.web.start()
         sys.setswitchinterval(_SWITCH_SECONDS)
-        # What lives by now lives to the end: it need not be walked through at each collection.
-        gc.collect()
-        gc.freeze()
         self._ready = True
         logger.info("serving on port %d", self.web.port)
 

@@ -8,7 +8,7 @@ files. None of it is looked at again, so nothing is captured.
 _PRIORITY = r"(?><[0-9]{1,3}+>|)"
 
 # RFC 3164, section 4.1.2: "Nov 20 04:30:53".
-_TIMESTAMP_3164 = r"[A-Z][a-z]{2} [ 0-3][0-9] [0-9:]{8}"
+_TIMESTAMP_3164 = r"[A-Z][a-z]{2} [ 0-9:]{11}"
 
 # RFC 3339 as in RFC 5424, section 6.2.3: "2026-11-20T04:30:53.046768+00:00".
 _TIMESTAMP_5424 = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?>[.,][0-9]++|)(?>Z|[-+][0-9:]{5})"

@@ -64,14 +64,14 @@ CLASSES: dict[str, tuple[int, bytes]] = {
 # Up to 19 digits: what 64 bits hold. "-1" is a phase never reached; "+" is a value logged early (option logasap).
 FRAGMENTS: dict[Kind, str] = {
     Kind.WORD: r"$word++",
-    # The last colon of the word divides address and port: "::1:53510", "unix:3".
-    Kind.ADDRESS: r"$label*+(?>(?::(?=$label*+:)$label*+)*)",
+    # The last colon of the word divides address and port: "::1:53510", "unix:3". IPv4 is the first branch for speed.
+    Kind.ADDRESS: r"(?>[0-9]++\.[0-9.]++|$label*+(?>(?::(?=$label*+:)$label*+)*))",
     Kind.TEXT: r"$text*+",
     Kind.NUMBER: r"-?+[0-9]{1,19}+",
-    Kind.PORT: r"(?>[0-9]{1,19}+|-)",
+    Kind.PORT: r"(?>[0-9]++|-)",
     Kind.TIMER: r"[-+]?+[0-9]{1,19}+",
     Kind.SIZE: r"[-+]?+[0-9]{1,19}+",
-    Kind.DATE: r"[0-3][0-9]/[A-Z][a-z]{2}/.{17}",
+    Kind.DATE: r"[0-3][0-9]/.{21}",
 }
 
 # What remains of a value when the line was cut within it.
@@ -83,7 +83,7 @@ CUT_FRAGMENTS: dict[Kind, str] = {
 CUT_ELSEWHERE = r"$word*+"
 
 # "%t" and "%tr": local time without a zone, with milliseconds; the others: no milliseconds, a zone.
-_STRFTIME_ZONED = r"[0-3][0-9]/[A-Z][a-z]{2}/.{13} [-+][0-9]{4}"
+_ZONED_DATE = r"[0-3][0-9]/.{17} [-+][0-9]{4}"
 _STATE_HTTP = r"[-A-Za-z]{4}"
 _STATE_TCP = r"[-A-Za-z]{2}"
 
@@ -92,7 +92,7 @@ FIELDS: tuple[Field, ...] = (
     Field("client_ip", Kind.ADDRESS, ("ci",), "address of the client"),
     Field("client_port", Kind.PORT, ("cp",), "port of the client; the listener's number for a unix socket"),
     Field("accept_date", Kind.DATE, ("t", "tr"), "when the connection or the request came in, in HAProxy's local time"),
-    Field("accept_date", Kind.DATE, ("T", "Tl", "trg", "trl"), "the same with its zone", _STRFTIME_ZONED),
+    Field("accept_date", Kind.DATE, ("T", "Tl", "trg", "trl"), "the same with its zone", _ZONED_DATE),
     Field("accept_milliseconds", Kind.NUMBER, ("ms",), "milliseconds of the accept date"),
     Field("frontend_name", Kind.WORD, ("f",), "frontend that received the connection"),
     Field("ssl", Kind.FLAG, (), "whether the client's connection was TLS"),
@@ -149,8 +149,8 @@ _REQUEST = (
     Part(
         "http_request_uri",
         (
-            Part("", r"(?>[A-Za-z][-+.0-9A-Za-z]*+://$authority*+|)"),
-            Part("http_request_path", r"$path*+(?>(?:#(?!23)(?=[0-9A-F]{2})$path*+)*)"),
+            Part("", r"(?>(?!/)[A-Za-z][-+.0-9A-Za-z]*+://$authority*+|)"),
+            Part("http_request_path", r"$path*+(?>(?=#)(?:#(?!23)(?=[0-9A-F]{2})$path*+)*|)"),
             Part("", r"$word*+"),
         ),
     ),

@@ -185,7 +185,8 @@ class FileSource:
             end = block.find(b"\n") + 1
             file.skipping = not end
             file.position += end or len(block)
-            return NO_LINES
+            file.looked_to = file.position
+            return self._read(file) if end else NO_LINES
         end = block.rfind(b"\n") + 1
         if not end and len(block) > LONGEST_LINE:
             file.skipping = True

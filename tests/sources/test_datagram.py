@@ -1,0 +1,80 @@
+"""Datagrams over UDP."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from haproxy_log_exporter.errors import OperationError
+from haproxy_log_exporter.settings import Address
+from haproxy_log_exporter.sources import datagram
+from haproxy_log_exporter.sources.datagram import MOST_AT_ONCE, DatagramSource
+
+
+@pytest.fixture
+def source() -> Iterator[DatagramSource]:
+    """A source on a port of its own."""
+    source = DatagramSource("udp://127.0.0.1:0", Address("127.0.0.1", 0))
+    source.start()
+    yield source
+    source.stop()
+
+
+def _send(source: DatagramSource, *datagrams: bytes) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for each in datagrams:
+            sender.sendto(each, ("127.0.0.1", source.port))
+
+
+def test_each_datagram_is_a_line(source: DatagramSource) -> None:
+    """With HAProxy's newline or without one, one line or several."""
+    _send(source, b"one\n", b"two", b"three\nfour\n", b"five\nsix")
+    assert source.read().chunk == b"one\ntwo\nthree\nfour\nfive\nsix\n"
+    assert source.read().chunk == b""
+
+
+def test_large_datagrams(source: DatagramSource) -> None:
+    """The largest datagram of IPv4 is taken whole."""
+    _send(source, b"x" * 65_507)
+    assert source.read().chunk == b"x" * 65_507 + b"\n"
+
+
+def test_others_get_their_turn(source: DatagramSource) -> None:
+    """At most so many are taken at once."""
+    _send(source, *[b"line\n"] * (MOST_AT_ONCE + 10))
+    taken = source.read().chunk.count(b"\n")
+    assert taken <= MOST_AT_ONCE
+    assert taken + source.read().chunk.count(b"\n") + (source.condition().dropped or 0) == MOST_AT_ONCE + 10
+
+
+def test_what_the_kernel_drops_is_counted_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sent = received + dropped, to the datagram."""
+    monkeypatch.setattr(datagram, "_RECEIVE_BUFFER", 4096)
+    source = DatagramSource("udp://127.0.0.1:0", Address("127.0.0.1", 0))
+    source.start()
+    _send(source, *[b"x" * 200] * 500)
+    received = source.read().chunk.count(b"\n")
+    dropped = source.condition().dropped
+    source.stop()
+    assert 0 < received < 500
+    assert received + (dropped or 0) == 500
+
+
+def test_ipv6_and_dual_stack() -> None:
+    """A literal IPv6 address serves itself, an empty host both families."""
+    for host, targets in (("::1", ["::1"]), ("", ["::1", "127.0.0.1"])):
+        source = DatagramSource("udp", Address(host, 0))
+        source.start()
+        for target in targets:
+            with socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.sendto(target.encode(), (target, source.port))
+        assert sorted(source.read().chunk.split()) == sorted(target.encode() for target in targets)
+        source.stop()
+
+
+def test_a_port_in_use_is_named(source: DatagramSource) -> None:
+    """The message has the option, the URL and the reason."""
+    name = f"udp://127.0.0.1:{source.port}"
+    second = DatagramSource(name, Address("127.0.0.1", source.port))
+    with pytest.raises(OperationError, match=f"--syslog: cannot listen on {name}: Address already in use"):
+        second.start()

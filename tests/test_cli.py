@@ -1,0 +1,169 @@
+"""The commands as a user runs them."""
+
+import gzip
+import json
+import os
+import pty
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import haproxy_log_exporter
+from tests.support import FIXTURES, command, read_samples, run, total
+
+LINE = (
+    "127.0.0.1:59616 [20/Nov/2026:04:30:27.864] web bk/s1 0/0/0/12/13 200 228 - - ---- 1/1/0/0/0 0/0 "
+    '"GET /a?x=1 HTTP/1.1"\n'
+)
+
+
+def test_help_and_version() -> None:
+    """Both go to standard output and are no failure."""
+    assert run("--version").stdout.decode() == f"haproxy-log-exporter {haproxy_log_exporter.__version__}\n"
+    for arguments in (("--help",), ("serve", "--help"), ("count", "-h"), ("parse", "-h"), ("demo", "-h")):
+        told = run(*arguments)
+        assert told.returncode == 0
+        assert told.stdout.startswith(b"Usage:") or b"Usage:" in told.stdout
+
+
+def test_wrong_usage_is_2() -> None:
+    """An unknown option, a missing argument and nothing to read."""
+    for arguments in (("serve", "--blah"), ("count",), ("serve",), ("blah",)):
+        assert run(*arguments).returncode == 2
+
+
+def test_count_adds_up_files_plain_and_gzip_and_standard_input(tmp_path: Path) -> None:
+    """Three times the same line, each from elsewhere."""
+    plain, packed = tmp_path / "a.log", tmp_path / "b.log.gz"
+    plain.write_text(LINE)
+    packed.write_bytes(gzip.compress(LINE.encode()))
+    told = run("count", plain, packed, "-", stdin=LINE.encode())
+    assert told.returncode == 0
+    assert told.stderr == b""
+    assert total(read_samples(told.stdout.decode()), "haproxy_log_requests_total", server_name="s1") == 3
+
+
+def test_a_last_line_without_its_newline_counts() -> None:
+    """A finished log is finished."""
+    told = run("count", "-", stdin=LINE.encode().rstrip())
+    assert total(read_samples(told.stdout.decode()), "haproxy_log_requests_total") == 1
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_counted(tmp_path: Path) -> None:
+    """Exit 1, with the metrics of what could be read."""
+    (tmp_path / "a.log").write_text(LINE)
+    broken = tmp_path / "cut.gz"
+    broken.write_bytes(gzip.compress(LINE.encode() * 9)[:-12])
+    told = run("count", tmp_path / "none.log", tmp_path / "a.log", broken, tmp_path)
+    assert told.returncode == 1
+    problems = told.stderr.decode()
+    assert f"cannot read {tmp_path}/none.log: No such file or directory" in problems
+    assert f"cannot read {broken}: " in problems
+    assert f"cannot read {tmp_path}: Is a directory" in problems
+    assert total(read_samples(told.stdout.decode()), "haproxy_log_requests_total") >= 1
+
+
+def test_count_says_what_it_did_not_count() -> None:
+    """Rejected and cut lines are told on standard error, never on standard output."""
+    told = run("count", "-", stdin=(LINE + "garbage\n" + LINE[:-12] + "\n").encode())
+    assert told.stderr.decode() == (
+        "haproxy-log-exporter: -: 3 lines, 2 counted (1 of them cut), 0 notices, 1 rejected\n"
+    )
+    assert b"garbage" not in told.stdout
+
+
+def test_every_mistake_at_once() -> None:
+    """Options, labels and metrics in one go; unknown labels list those there are."""
+    told = run(
+        "count", "-l", "status_code,statuscode", "--metrics", "x", "--buckets", "2,1", "--format", "%ST %B %q", "-"
+    )
+    problems = told.stderr.decode()
+    assert told.returncode == 2
+    assert told.stdout == b""
+    assert "--buckets: 2,1 does not ascend" in problems
+    assert "log-format: unknown item %q" in problems
+    told = run("count", "-l", "status_code,statuscode", "--metrics", "x", "-")
+    problems = told.stderr.decode()
+    assert "--labels: no format in use can fill 'statuscode'; there are client_ip, client_port," in problems
+    assert "--metrics: no format in use can fill 'x'; there are requests_total," in problems
+
+
+def test_a_log_format_that_is_refused_shows_where() -> None:
+    """A caret stands under the place."""
+    told = run("parse", "--format", "%ci %{+Z}ST", "-")
+    lines = told.stderr.decode().splitlines()
+    assert told.returncode == 2
+    assert lines[1].strip() == "%ci %{+Z}ST"
+    assert lines[2].index("^") - lines[1].index("%ci") == "%ci %{+Z}ST".index("{")
+
+
+def test_parse_prints_a_json_object_a_line() -> None:
+    """In the lines' order, whatever they are."""
+    told = run("parse", "-", stdin=(LINE + "garbage\nProxy web started.\n" + LINE).encode())
+    objects = [json.loads(line) for line in told.stdout.splitlines()]
+    assert [each["kind"] for each in objects] == ["http", "rejected", "notice", "http"]
+    assert objects[0]["http_request_path"] == "/a"
+    assert objects[1]["line"] == "garbage"
+
+
+def test_an_output_that_closes_early_is_no_traceback(tmp_path: Path) -> None:
+    """As in `… | head -1`."""
+    log = tmp_path / "a.log"
+    log.write_text(LINE * 20_000)
+    process = subprocess.Popen(command("parse", log), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout
+    assert process.stderr
+    process.stdout.readline()
+    process.stdout.close()
+    with process.stderr as errors:
+        assert errors.read() == b""
+    assert process.wait(timeout=30) == 1
+
+
+def test_count_shows_its_progress_on_a_terminal(tmp_path: Path) -> None:
+    """A bar on standard error, nothing of it on standard output."""
+    log = tmp_path / "a.log"
+    log.write_text(LINE * 1000)
+    primary, secondary = pty.openpty()
+    done = subprocess.run(
+        command("count", log),
+        stdout=subprocess.PIPE,
+        stderr=secondary,
+        check=True,
+        timeout=60,
+        env={**os.environ, "TERM": "xterm"},
+    )
+    os.close(secondary)
+    shown = os.read(primary, 1 << 16).decode()
+    os.close(primary)
+    assert "100%" in shown or "kB" in shown
+    assert "\x1b" not in done.stdout.decode()
+
+
+def test_the_reference_engine_keeps_standard_output_clean() -> None:
+    """The library prints what it cannot read; the metrics do not hold it."""
+    absolute = LINE.replace("GET /a?x=1", "GET https://example.net/a")
+    told = run("count", "--parser", "haproxy-log-analysis", "-l", "http_request_path", "-", stdin=absolute.encode())
+    assert b"Could not process" not in told.stdout
+    assert total(read_samples(told.stdout.decode()), "haproxy_log_requests_total", http_request_path="invalid") == 1
+
+
+@pytest.mark.parametrize("parser", ["compiled", "haproxy-log-analysis"])
+def test_the_library_is_loaded_only_when_asked_for(parser: str) -> None:
+    """Nobody pays for the engine that is not used."""
+    script = (
+        "import sys; from haproxy_log_exporter.engine import Choice, build_pipeline;"
+        "build_pipeline(Choice((), (), ('1',), (), sys.argv[1])); print('haproxy.line' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", script, parser], capture_output=True, check=True, timeout=60)
+    assert told.stdout.strip() == str(parser == "haproxy-log-analysis").encode()
+
+
+def test_dependencies_are_those_of_the_package() -> None:
+    """What the package imports, pyproject.toml asks for."""
+    project = tomllib.loads((FIXTURES.parent / "pyproject.toml").read_text())["project"]
+    names = {dependency.partition(">")[0] for dependency in project["dependencies"]}
+    assert names == {"haproxy_log_analysis", "prometheus_client", "rich", "typer", "watchdog"}
