@@ -1,0 +1,108 @@
+"""What the README says is so."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from haproxy_log_exporter.engine import compile_all
+from haproxy_log_exporter.labels.catalogue import available_labels
+from haproxy_log_exporter.logformat.presets import PRESETS
+from haproxy_log_exporter.metrics.catalogue import METRICS
+from haproxy_log_exporter.settings import default_text, knobs
+from tests.support import FIXTURES, command, need, run, serving
+
+README = (FIXTURES.parent / "README.md").read_text()
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def _section(title: str) -> str:
+    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_every_option_is_told_with_its_default() -> None:
+    """A row for each knob."""
+    rows = [line for line in _section("Options").splitlines() if line.startswith("|")]
+    for name, knob in knobs().items():
+        row = next(line for line in rows if f"`{knob.option} " in line)
+        assert default_text(name) in row
+
+
+def test_every_format_label_and_metric_is_told() -> None:
+    """In the section of its kind, and none that there is not."""
+    for preset in PRESETS:
+        assert f"`{preset.name}`" in _section("Configuring HAProxy")
+    fields = frozenset[str]().union(*(reader.fields for reader in compile_all((), "compiled")))
+    told = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|[^|]*\|", _section("Labels"), re.MULTILINE))))
+    assert told == {name.removesuffix(", …") for name in available_labels(fields - {"bind_name"})}
+    told = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|[^|]*\|", _section("Metrics"), re.MULTILINE))))
+    own = {"threads", "cores", "flush_duration_seconds"}
+    assert told - own == {metric.name for metric in METRICS}
+
+
+def test_its_sample_is_what_is_counted() -> None:
+    """Each line of it, over the demo's lines."""
+    demo = FIXTURES.parent / "haproxy_log_exporter" / "demo.log"
+    counted = run("count", "-l", "status_code,server_name,http_request_path", demo).stdout.decode().splitlines()
+    (block,) = _blocks("text")
+    assert set(block.splitlines()) <= set(counted)
+
+
+def test_every_own_metric_is_told(tmp_path: Path) -> None:
+    """With its labels, as they are served."""
+    (tmp_path / "haproxy.log").touch()
+    with serving("--file", tmp_path / "haproxy.log", "--syslog", "udp://127.0.0.1:0") as exporter:
+        text = exporter.get("/metrics")[0].decode()
+    served = re.findall(r"^# TYPE haproxy_log_exporter_(\w+)", text, re.MULTILINE)
+    told = re.findall(r"`(\w+)(?:\{[\w,]*\})?`", "".join(re.findall(r"^\|[^|]*\|", _section("Metrics"), re.MULTILINE)))
+    assert set(served) <= set(told)
+
+
+@pytest.mark.parametrize(
+    "line", [line for block in _blocks("sh") for line in block.splitlines() if "exporter " in line]
+)
+def test_its_commands_run(line: str, tmp_path: Path) -> None:
+    """Each command does what it should, here on the demo's lines."""
+    arguments = shlex.split(line)[1:]
+    if arguments[0] == "serve":
+        arguments = [argument.replace(":5140", ":0").replace("/var/log", str(tmp_path)) for argument in arguments]
+        with serving(*arguments[1:]) as exporter:
+            assert exporter.get("/-/ready")[0] == b"ready\n"
+        assert exporter.process.returncode == 0
+        return
+    demo = (FIXTURES.parent / "haproxy_log_exporter" / "demo.log").read_bytes()
+    for name in ("haproxy.log", "haproxy.log.2.gz"):
+        (tmp_path / name).write_bytes(demo)
+    subprocess.run(command(*arguments), check=True, cwd=tmp_path, stdout=subprocess.DEVNULL, timeout=60)
+
+
+def test_haproxy_takes_its_configuration(tmp_path: Path) -> None:
+    """Debian's HAProxy finds no fault with it."""
+    need("haproxy")
+    (block,) = _blocks("haproxy")
+    path = tmp_path / "haproxy.cfg"
+    path.write_text(block)
+    subprocess.run(["/usr/sbin/haproxy", "-c", "-q", "-f", path], check=True, timeout=60)
+
+
+def test_prometheus_takes_its_queries_and_its_scrape_configuration(tmp_path: Path) -> None:
+    """Each query is one that promtool can read."""
+    need("promtool")
+    (block,) = _blocks("promql")
+    queries = [query for query in re.sub(r"^#.*$", "", block, flags=re.MULTILINE).split("\n\n") if query.strip()]
+    assert len(queries) == block.count("# ")
+    rules = ["groups:", "- name: readme", "  rules:"]
+    for number, query in enumerate(queries):
+        rules += [f"  - record: job:query{number}:rate5m", f"    expr: >\n      {' '.join(query.split())}"]
+    (tmp_path / "rules.yml").write_text("\n".join(rules) + "\n")
+    _promtool("check", "rules", tmp_path / "rules.yml")
+    (block,) = _blocks("yaml")
+    (tmp_path / "prometheus.yml").write_text(block)
+    subprocess.run(
+        ["promtool", "check", "config", tmp_path / "prometheus.yml"], check=True, timeout=60, capture_output=True
+    )
