@@ -103,6 +103,8 @@ def test_prometheus_takes_its_queries_and_its_scrape_configuration(tmp_path: Pat
     _promtool("check", "rules", tmp_path / "rules.yml")
     (block,) = _blocks("yaml")
     (tmp_path / "prometheus.yml").write_text(block)
-    subprocess.run(
-        ["promtool", "check", "config", tmp_path / "prometheus.yml"], check=True, timeout=60, capture_output=True
-    )
+    _promtool("check", "config", tmp_path / "prometheus.yml")
+
+
+def _promtool(*arguments: str | Path) -> None:
+    subprocess.run(["promtool", *arguments], check=True, timeout=60, capture_output=True)
