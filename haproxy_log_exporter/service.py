@@ -56,7 +56,7 @@ class Service:
         self._parser = Parser(compile_all(settings.formats, settings.parser))
         self._flushes = FlushDurations()
         self._conditions: dict[str, Condition] = {}
-        state = OwnState(lambda: self._conditions, time.time, self._flushes)
+        state = OwnState(lambda: self._conditions, lambda: self.web.refused, time.time, self._flushes)
         self.web = WebServer(
             settings.listen_address,
             Served(
@@ -138,7 +138,7 @@ class Service:
             lines_of_files = lines_of_files or source.fileno() is None
         now = time.monotonic()
         if lines_of_files:
-            self._active_until = now + _QUIET_SECONDS
+            self._poll_files(now)
         if now >= self._next_flush or self.pipeline.pending > MOST_PENDING:
             self._flush()
         if most < _FULL:
@@ -161,15 +161,21 @@ class Service:
         for key, _ in self._selector.select(timeout):
             if key.fileobj is self._wake:
                 self._wake.clear()
-                self._wake.unwatch()
-                self._active_until = time.monotonic() + _QUIET_SECONDS
+                self._poll_files(time.monotonic())
+
+    def _poll_files(self, now: float) -> None:
+        """Stop watching: from now on files are looked at anyway."""
+        assert self._wake
+        self._wake.unwatch()
+        self._active_until = now + _QUIET_SECONDS
 
     def _flush(self) -> None:
         began = time.monotonic()
         for source in self._sources:
             tally = self.pipeline.tally(source.name)
             if tally.newest:
-                tally.newest_time = line_time(self._parser.parse(tally.newest.rstrip(b"\n")))
+                moment = line_time(self._parser.parse(tally.newest.rstrip(b"\n")))
+                tally.newest_time = tally.newest_time if moment is None else moment
         self._conditions = {source.name: replace(source.condition()) for source in self._sources}
         self.pipeline.flush()
         self._next_flush = began + FLUSH_SECONDS

@@ -18,7 +18,8 @@ _HOST = r"[!-\xff]++(?<!:) "
 _TAG = r"[!-\xff]++(?<=:) "
 
 # RFC 5424, section 6.3: "-" or elements [id key="value" …], in whose values ", \ and ] are escaped.
-_STRUCTURED_DATA = r'(?>-|(?:\[(?:[ !#-Z^-\xff]|"(?:[ !#-\x5b\x5d-\xff]|\\.)*")*\])+)'
+_QUOTED = r'"(?>(?:[ !#-\x5b\x5d-\xff]++|\\.)*)"'
+_STRUCTURED_DATA = rf"(?>-|(?:\[(?>(?:[ !#-Z^-\xff]++|{_QUOTED})*)\])+)"
 
 _HEADER_3164 = rf"{_TIMESTAMP_3164} (?>{_HOST}|){_TAG}"
 # `timed` and `iso` write the time alone, rsyslog's files host and tag behind it.

@@ -48,6 +48,7 @@ class OwnState:
     """What the own metrics are made from besides the lines; all of it may be asked from any thread."""
 
     conditions: Callable[[], Mapping[str, Condition]]
+    refused: Callable[[], int]
     now: Callable[[], float]
     flushes: FlushDurations
 
@@ -74,6 +75,9 @@ class OwnMetrics(CollectorRegistry):
                 series.add_metric([slot.metric.name], sum(1 for packed in snapshot.totals if packed & mask))
         yield series
         yield self._state.flushes.family()
+        refused = _counter("http_connections_refused", "Connections closed unanswered, for there were too many.")
+        refused.add_metric([], self._state.refused())
+        yield refused
         build = _gauge("build_info", "The versions that run; always 1.", "version", "python")
         build.add_metric([__version__, platform.python_version()], 1)
         yield build

@@ -40,8 +40,9 @@ class DatagramSource:
             found = socket.getaddrinfo(
                 self._address.host or None, self._address.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
             )
-            # All addresses means both families, which an IPv6 socket serves.
-            family, kind, protocol, _, where = min(found, key=lambda row: row[0] != socket.AF_INET6)
+            # All addresses means both families, which an IPv6 socket serves where there is IPv6.
+            preferred = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+            family, kind, protocol, _, where = min(found, key=lambda row: row[0] != preferred)
             self._socket = socket.socket(family, kind, protocol)
             if family == socket.AF_INET6 and not self._address.host:
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)

@@ -5,7 +5,9 @@ flushed and writes from the copy in parts, so that neither a slow client nor a l
 """
 
 import contextlib
+import logging
 import socket
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +25,8 @@ from haproxy_log_exporter.metrics.exposition import render
 from haproxy_log_exporter.pipeline import Shown
 from haproxy_log_exporter.settings import Address
 from haproxy_log_exporter.web.pages import index_page
+
+logger = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 64
 _IDLE_SECONDS = 30.0
@@ -75,6 +79,11 @@ class WebServer:
         assert self._server
         return int(self._server.server_address[1])
 
+    @property
+    def refused(self) -> int:
+        """How many connections were closed unanswered, for there were too many."""
+        return self._server.refused if self._server else 0
+
     def stop(self) -> None:
         """Answer nobody new, close the connections, and wait for their threads."""
         if self._server and self._thread:
@@ -91,6 +100,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, address: Address, served: Served) -> None:
         self.served = served
+        self.refused = 0
         self._open: set[socket.socket] = set()
         self._opening = threading.Lock()
         self.address_family = socket.AF_INET6 if ":" in address.host or not address.host else socket.AF_INET
@@ -108,6 +118,7 @@ class _Server(ThreadingHTTPServer):
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 -- socketserver's
         with self._opening:
             if len(self._open) >= MOST_CONNECTIONS:
+                self.refused += 1
                 return False
             self._open.add(request)
             return True
@@ -123,8 +134,10 @@ class _Server(ThreadingHTTPServer):
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Let a client that went away go in silence; `request` and its address tell nothing more."""
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 -- socketserver's
+        """Let a client that went away go in silence; anything else is a bug."""
+        if not isinstance(sys.exception(), OSError):
+            logger.error("a request failed", exc_info=True)
 
 
 class _Handler(BaseHTTPRequestHandler):
