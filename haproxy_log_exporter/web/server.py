@@ -137,7 +137,7 @@ class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 -- socketserver's
         """Let a client that went away go in silence; anything else is a bug."""
         if not isinstance(sys.exception(), OSError):
-            logger.error("a request failed", exc_info=True)
+            logger.error("a request failed", exc_info=True)  # noqa: LOG014 -- called within one
 
 
 class _Handler(BaseHTTPRequestHandler):
