@@ -14,7 +14,7 @@ from haproxy_log_exporter.logformat.reader import Reader, Rows
 _CONNECTIONS = ("actconn", "feconn", "beconn", "srv_conn")
 _PATH = Label("http_request_path", "http_request_path", Reading.PATH)
 _VERSION = Label("http_version", "http_version", Reading.VERSION)
-_NUMBERS = (Kind.NUMBER, Kind.TIMER, Kind.SIZE, Kind.PORT)
+_NUMBERS = (Kind.NUMBER, Kind.COUNT, Kind.TIMER, Kind.SIZE, Kind.PORT)
 _DATES = ("%d/%b/%Y:%H:%M:%S.%f", "%d/%b/%Y:%H:%M:%S %z", "%d/%b/%Y:%H:%M:%S")
 
 Fields = dict[str, bytes | None]
@@ -99,7 +99,7 @@ def _value(name: str, kind: Kind, value: bytes) -> Any:
     if kind is Kind.LIST:
         return [header.decode("utf-8", "replace") for header in split_headers(value)]
     if kind in _NUMBERS:
-        return None if value == b"-" else int(value)
+        return None if value in (b"", b"-") else int(value)
     if kind in (Kind.WORD, Kind.ADDRESS) and value in (b"", b"-"):
         return None
     return value.decode("utf-8", "replace")

@@ -2,7 +2,7 @@ r"""From the items of a log-format and the fields that are wanted to one regular
 
 Strategy: the expression either matches a whole line of the format, or takes the whole line as what is left:
 
-    (?>ENVELOPE BODY \n | ( LINE \n ))
+    (?:ENVELOPE BODY \n | ( LINE \n ))
 
 so `pattern.split(chunk)` walks over each line exactly once, whatever is in it, and gives the wanted fields and the
 lines of other formats as columns. BODY is the items in their order; only what is wanted is captured, the rest is
@@ -102,7 +102,7 @@ def compile_format(name: str, kind: str, source: str, wanted: Wanted | None = No
         kind=kind,
         fields=available,
         groups=tuple(writer.groups),
-        whole=_compile(f"(?>{ENVELOPE}{body}\n|(.*+\n))"),
+        whole=_compile(f"(?:{ENVELOPE}{body}\n|(.*+\n))"),
         cut=_compile(f"(?>{ENVELOPE}{cut_body}\n|(.*+\n))"),
         splitters={fields: _splitter(elements, run, fields) for run, fields in runs.items()},
     )
@@ -228,7 +228,7 @@ class _Writer:
                 continue
             value = self._value(index, element)
             swallow = _has_blank(elements, index)
-            pattern += _optional(value + " " * swallow) if element.alias.optional else value
+            pattern += f"(?:{value}{' ' * swallow}|)" if element.alias.optional else value
         return pattern
 
     def cut(self, elements: list[_Element], needed: int) -> str:

@@ -5,7 +5,7 @@ files. None of it is looked at again, so nothing is captured.
 """
 
 # RFC 3164, section 4.1.1, and RFC 5424, section 6.2.1: facility * 8 + severity.
-_PRIORITY = r"(?><[0-9]{1,3}+>|)"
+_PRIORITY = r"(?:<[0-9]{1,3}+>|)"
 
 # RFC 3164, section 4.1.2: "Nov 20 04:30:53".
 _TIMESTAMP_3164 = r"[A-Z][a-z]{2} [ 0-9:]{11}"
@@ -21,10 +21,10 @@ _TAG = r"[!-\xff]++(?<=:) "
 _QUOTED = r'"(?>(?:[ !#-\x5b\x5d-\xff]++|\\.)*)"'
 _STRUCTURED_DATA = rf"(?>-|(?:\[(?>(?:[ !#-Z^-\xff]++|{_QUOTED})*)\])+)"
 
-_HEADER_3164 = rf"{_TIMESTAMP_3164} (?>{_HOST}|){_TAG}"
+_HEADER_3164 = rf"{_TIMESTAMP_3164} (?:{_HOST}|){_TAG}"
 # `timed` and `iso` write the time alone, rsyslog's files host and tag behind it.
-_HEADER_ISO = rf"{_TIMESTAMP_5424} (?>{_HOST}{_TAG}|)"
+_HEADER_ISO = rf"{_TIMESTAMP_5424} (?:{_HOST}{_TAG}|)"
 # VERSION TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA
 _HEADER_5424 = rf"1 [!-\xff]++ [!-\xff]++ [!-\xff]++ [!-\xff]++ [!-\xff]++ {_STRUCTURED_DATA} (?>\xef\xbb\xbf|)"
 
-ENVELOPE = rf"{_PRIORITY}(?>{_HEADER_3164}|{_HEADER_ISO}|{_HEADER_5424}|)"
+ENVELOPE = rf"{_PRIORITY}(?:{_HEADER_3164}|{_HEADER_ISO}|{_HEADER_5424}|)"

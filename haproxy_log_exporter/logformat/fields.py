@@ -6,7 +6,8 @@ HAProxy's configuration manual, chapters 8.2 (formats), 8.4 (timers), 8.5 (termi
 Strategy: a fragment is a regular expression in which `$word`, `$text`, … stand for byte classes that end where the
 value ends: at the quote that closes it or at the first byte of the literal behind it. The compiler fills them in,
 since only it knows what follows. Every repeat is possessive and no class holds a newline, so no line can make a
-match go back, nor reach into the next line. Classes are written as what they hold, not as what they lack:
+match go back far, nor reach into the next line. Alternatives need no atomic group, which costs time, where at most
+one of them leads on. Classes are written as what they hold, not as what they lack:
 Python's engine tests a range in one step, a negated set in as many steps as it has members.
 """
 
@@ -21,6 +22,7 @@ class Kind(Enum):
     ADDRESS = "address"
     TEXT = "text"
     NUMBER = "number"
+    COUNT = "count"
     PORT = "port"
     TIMER = "timer"
     SIZE = "size"
@@ -65,10 +67,11 @@ CLASSES: dict[str, tuple[int, bytes]] = {
 FRAGMENTS: dict[Kind, str] = {
     Kind.WORD: r"$word++",
     # The last colon of the word divides address and port: "::1:53510", "unix:3". IPv4 is the first branch for speed.
-    Kind.ADDRESS: r"(?>[0-9]++\.[0-9.]++|$label*+(?>(?::(?=$label*+:)$label*+)*))",
+    Kind.ADDRESS: r"(?:[0-9]++\.[0-9.]++|$label*+(?>(?::(?=$label*+:)$label*+)*))",
     Kind.TEXT: r"$text*+",
     Kind.NUMBER: r"-?+[0-9]{1,19}+",
-    Kind.PORT: r"(?>[0-9]++|-)",
+    Kind.COUNT: r"[0-9]{1,19}+",
+    Kind.PORT: r"-?+[0-9]*+",  # "-" where there is no address
     Kind.TIMER: r"[-+]?+[0-9]{1,19}+",
     Kind.SIZE: r"[-+]?+[0-9]{1,19}+",
     Kind.DATE: r"[0-3][0-9]/.{21}",
@@ -77,6 +80,7 @@ FRAGMENTS: dict[Kind, str] = {
 # What remains of a value when the line was cut within it.
 CUT_FRAGMENTS: dict[Kind, str] = {
     Kind.NUMBER: r"-?+",
+    Kind.COUNT: "",
     Kind.TIMER: r"[-+]?+",
     Kind.SIZE: r"[-+]?+",
 }
@@ -114,14 +118,14 @@ FIELDS: tuple[Field, ...] = (
     Field("response_cookie", Kind.WORD, ("CS",), "captured response cookie"),
     Field("termination_state", Kind.STATE, ("tsc",), "who ended the session and in which phase", _STATE_HTTP),
     Field("termination_state", Kind.STATE, ("ts",), "who ended the session and in which phase", _STATE_TCP),
-    Field("actconn", Kind.NUMBER, ("ac",), "connections of the process when the line was written"),
-    Field("feconn", Kind.NUMBER, ("fc",), "connections of the frontend"),
-    Field("beconn", Kind.NUMBER, ("bc",), "connections of the backend"),
-    Field("srv_conn", Kind.NUMBER, ("sc",), "connections of the server"),
-    Field("retries", Kind.NUMBER, (), "connection retries"),
+    Field("actconn", Kind.COUNT, ("ac",), "connections of the process when the line was written"),
+    Field("feconn", Kind.COUNT, ("fc",), "connections of the frontend"),
+    Field("beconn", Kind.COUNT, ("bc",), "connections of the backend"),
+    Field("srv_conn", Kind.COUNT, ("sc",), "connections of the server"),
+    Field("retries", Kind.COUNT, (), "connection retries"),
     Field("redispatched", Kind.FLAG, (), "whether the session was moved to another server"),
-    Field("server_queue", Kind.NUMBER, ("sq",), "requests that were ahead in the server's queue"),
-    Field("backend_queue", Kind.NUMBER, ("bq",), "requests that were ahead in the backend's queue"),
+    Field("server_queue", Kind.COUNT, ("sq",), "requests that were ahead in the server's queue"),
+    Field("backend_queue", Kind.COUNT, ("bq",), "requests that were ahead in the backend's queue"),
     Field("request_headers", Kind.LIST, (), "captured request headers"),
     Field("response_headers", Kind.LIST, (), "captured response headers"),
     Field("http_request_method", Kind.WORD, ("HM",), "method of the request"),
@@ -142,19 +146,20 @@ FIELDS: tuple[Field, ...] = (
 # The request line as HAProxy logs it: "METHOD URI VERSION", where the version is missing in HTTP/0.9 and when the line
 # was cut at tune.http.logurilen; <BADREQ> where there was no valid request. The URI may be absolute (the normal case
 # of HTTP/2), "*" or host:port. HAProxy writes "#" as #23, so only that, or a "#" without two digits, is a fragment.
+_ESCAPED = r"#(?!23)(?=[0-9A-F]{2})$path*+"
 _REQUEST = (
-    Part("", r"(?><BADREQ>|"),
+    Part("", r"(?:<BADREQ>|"),
     Part("http_request_method", r"$word++"),
-    Part("", r"(?> (?=$word)"),
+    Part("", r"(?: (?=$word)"),
     Part(
         "http_request_uri",
         (
-            Part("", r"(?>(?!/)[A-Za-z][-+.0-9A-Za-z]*+://$authority*+|)"),
-            Part("http_request_path", r"$path*+(?>(?=#)(?:#(?!23)(?=[0-9A-F]{2})$path*+)*|)"),
+            Part("", r"(?:[A-Za-z][-+.0-9A-Za-z]*+://$authority*+|)"),
+            Part("http_request_path", rf"$path*+(?:{_ESCAPED}(?>(?:{_ESCAPED})*)|)"),
             Part("", r"$word*+"),
         ),
     ),
-    Part("", r"(?> "),
+    Part("", r"(?: "),
     Part("http_version", r"$text*+"),
     Part("", r"|)|))"),
 )
@@ -200,7 +205,7 @@ COMPOSITES: dict[str, Composite] = {
 FREE_TEXT = frozenset({"r", "hr", "hs", "hrl", "hsl", "[message]", "[ssl_fc_sni]", "CC", "CS"})
 
 # +Q leaves these alone: numbers and dates, and lists, whose members it has quoted already.
-_UNQUOTED = frozenset({Kind.NUMBER, Kind.PORT, Kind.TIMER, Kind.SIZE, Kind.DATE, Kind.STATE, Kind.LIST})
+_UNQUOTED = frozenset({Kind.NUMBER, Kind.COUNT, Kind.PORT, Kind.TIMER, Kind.SIZE, Kind.DATE, Kind.STATE, Kind.LIST})
 
 
 @dataclass(frozen=True, slots=True)
