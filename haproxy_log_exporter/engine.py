@@ -32,20 +32,25 @@ def find_formats(names: Sequence[str]) -> list[Preset]:
     """Look up presets by name, or take log-format strings; without any, all presets.
 
     Raises:
-        UsageError: for a name that is no preset.
+        UsageError: for each name that is no preset and each string that cannot be read.
     """
     if not names:
         return [*PRESETS]
     presets = {preset.name: preset for preset in PRESETS}
-    found = []
+    found, problems = [], []
     for position, name in enumerate(names, start=1):
         if name in presets:
             found.append(presets[name])
         elif is_preset(name):
-            message = f"--format: no preset is named {name!r}; there are {', '.join(presets)}"
-            raise UsageError(message)
+            problems.append(f"--format: no preset is named {name!r}; there are {', '.join(presets)}")
         else:
-            found.append(Preset(str(position), format_kind(name), name))
+            try:
+                compile_format(str(position), "", name)
+                found.append(Preset(str(position), format_kind(name), name))
+            except UsageError as error:
+                problems += error.messages
+    if problems:
+        raise UsageError(*problems)
     return found
 
 
@@ -128,7 +133,7 @@ def _assemble(choice: Choice, labels: tuple[Label, ...], metrics: tuple[Metric, 
         stages.append(Stage(reader, feeds))
     counted = notices if notices.layout.slots else None
     kinds = [
-        NoticeKind(row.kind, compile_message(row.pattern), counted.position((row.kind,)) if counted else None)
+        NoticeKind(row.kind, compile_message(row.pattern), None if counted is None else counted.position((row.kind,)))
         for row in NOTICES
     ]
     return Pipeline(stages, tables, kinds, counted, reorder=not choice.formats)

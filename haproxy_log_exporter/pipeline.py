@@ -33,7 +33,7 @@ class Tally:
     filtered: int = 0
     rejected: int = 0
     truncated: int = 0
-    newest: bytes = b""  # the last line that was counted
+    newest: bytes = b""  # the last line that was counted and not cut
     newest_time: float | None = None  # when it was written, in seconds since the epoch
 
     @property
@@ -97,13 +97,13 @@ class Pipeline:
         tally.bytes_read += len(chunk)
         counted = tally.counted
         rest = self._read(chunk, tally)
+        if tally.counted > counted:
+            tally.newest = _last_but(chunk, rest)
         if rest:
             rest = self._classify(rest, tally)
         if rest:
             rest = self._read(rest, tally, cut=True)
         tally.rejected += rest.count(b"\n")
-        if tally.counted > counted:
-            tally.newest = chunk[chunk.rfind(b"\n", 0, -1) + 1 :]
 
     def _read(self, chunk: bytes, tally: Tally, *, cut: bool = False) -> bytes:
         for stage in self.stages:
@@ -137,7 +137,7 @@ class Pipeline:
     def flush(self) -> None:
         """Fold what has gathered into the totals, all of it at one moment for whoever looks at them."""
         changes = [(feed.table, feed.fold()) for stage in self.stages for feed in stage.feeds]
-        if self.notices_table:
+        if self.notices_table is not None:
             one = self.notices_table.layout.line("notice")
             changes.append((self.notices_table, {place: one * count for place, count in self._noticed.items()}))
         with self._lock:
@@ -158,3 +158,14 @@ class Pipeline:
         with self._lock:
             tables = [(table.layout, table.snapshot()) for table in self.tables]
             return Shown(tables, self._shown_tallies, self._shown_parsed)
+
+
+def _last_but(chunk: bytes, rest: bytes) -> bytes:
+    """Give the last line of a chunk that is not in its rest, which is in the same order."""
+    end, left = len(chunk), len(rest)
+    while True:
+        start = chunk.rfind(b"\n", 0, end - 1) + 1
+        line = chunk[start:end]
+        if rest[max(0, left - len(line)) : left] != line:
+            return line
+        end, left = start, left - len(line)

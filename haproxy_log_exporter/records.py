@@ -1,5 +1,6 @@
 """One line at a time, with all its fields: for `parse`, and for the time of a source's newest line."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,15 +8,17 @@ from typing import Any
 
 from haproxy_log_exporter.labels.catalogue import Label, Reading, read_label, split_headers
 from haproxy_log_exporter.logformat.compiler import compile_message
-from haproxy_log_exporter.logformat.fields import KINDS, Kind
+from haproxy_log_exporter.logformat.envelopes import ENVELOPE
+from haproxy_log_exporter.logformat.fields import KINDS, NUMBERS, Kind
 from haproxy_log_exporter.logformat.presets import NOTICES
 from haproxy_log_exporter.logformat.reader import Reader, Rows
 
 _CONNECTIONS = ("actconn", "feconn", "beconn", "srv_conn")
 _PATH = Label("http_request_path", "http_request_path", Reading.PATH)
 _VERSION = Label("http_version", "http_version", Reading.VERSION)
-_NUMBERS = (Kind.NUMBER, Kind.COUNT, Kind.TIMER, Kind.SIZE, Kind.PORT)
 _DATES = ("%d/%b/%Y:%H:%M:%S.%f", "%d/%b/%Y:%H:%M:%S %z", "%d/%b/%Y:%H:%M:%S")
+
+_ENVELOPE = re.compile(ENVELOPE.encode("latin-1"))
 
 Fields = dict[str, bytes | None]
 
@@ -62,9 +65,9 @@ def _record(reader: Reader, rows: Rows, *, truncated: bool) -> Record:
 
 
 def _message(line: bytes) -> bytes:
-    """Cut the envelope off a notice: what is behind the tag, or all of a bare one."""
-    head, tag, message = line.partition(b"]: ")
-    return message if tag and b" is " not in head else line
+    """Cut the envelope off a notice."""
+    envelope = _ENVELOPE.match(line)
+    return line[envelope.end() :] if envelope else line
 
 
 def as_json(record: Record, line: bytes) -> dict[str, Any]:
@@ -98,7 +101,7 @@ def _value(name: str, kind: Kind, value: bytes) -> Any:
         return bool(value)
     if kind is Kind.LIST:
         return [header.decode("utf-8", "replace") for header in split_headers(value)]
-    if kind in _NUMBERS:
+    if kind in NUMBERS:
         return None if value in (b"", b"-") else int(value)
     if kind in (Kind.WORD, Kind.ADDRESS) and value in (b"", b"-"):
         return None
@@ -116,5 +119,8 @@ def line_time(record: Record, to_local: Callable[[datetime], datetime] = datetim
         except ValueError:
             continue
         took = record.fields.get("time_total") or b"0"
-        return to_local(moment).timestamp() + max(0, int(took)) / 1000
+        try:
+            return to_local(moment).timestamp() + max(0, int(took)) / 1000
+        except (OverflowError, ValueError):  # a year that the calendar does not have
+            return None
     return None

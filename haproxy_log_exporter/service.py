@@ -99,8 +99,9 @@ class Service:
     def stop(self) -> None:
         """End `run`; safe in signal handlers and other threads."""
         self._stopping = True
-        if self._wake:
-            self._wake.set()
+        wake = self._wake
+        if wake:
+            wake.set()
 
     def stop_on_signals(self) -> None:
         """Let SIGTERM and SIGINT stop the service."""
@@ -187,5 +188,6 @@ class Service:
         for source in self._sources:
             source.stop()
         self._selector.close()
-        if self._wake:
-            self._wake.close()
+        wake, self._wake = self._wake, None
+        if wake:
+            wake.close()

@@ -20,7 +20,7 @@ from itertools import compress
 from operator import not_
 
 from haproxy_log_exporter.logformat.envelopes import ENVELOPE
-from haproxy_log_exporter.logformat.fields import ALIASES, CLASSES, FRAGMENTS, FREE_TEXT, Alias, Kind, Part
+from haproxy_log_exporter.logformat.fields import ALIASES, CLASSES, FRAGMENTS, FREE_TEXT, NUMBERS, Alias, Kind, Part
 from haproxy_log_exporter.logformat.reader import Column, Rows
 from haproxy_log_exporter.logformat.tokens import Item, complain, tokenize
 
@@ -96,7 +96,7 @@ def compile_format(name: str, kind: str, source: str, wanted: Wanted | None = No
     writer = _Writer(alone, runs)
     body = writer.whole(elements)
     cut = _Writer(alone, runs)
-    cut_body = cut.cut(elements, _needed(elements, want))
+    cut_body = cut.cut(elements, _needed(elements, want.numbers))
     return CompiledFormat(
         name=name,
         kind=kind,
@@ -138,15 +138,24 @@ def _elements(source: str, items: list[Item]) -> Iterator[_Element]:
             complain(source, item.position, f"the flag +{unread[0]} is not read; there is +Q")
         quote = '"' if "Q" in item.flags and alias.quotable else ""
         follower = items[index + 1] if index + 1 < len(items) else None
-        if follower and follower.name and not quote and alias.kind in (Kind.WORD, Kind.TEXT) and not alias.optional:
+        if follower and follower.name and not quote and not _ends_itself(alias, ALIASES.get(follower.name)):
             complain(source, follower.position, f"nothing tells where %{item.name} ends and %{follower.name} begins")
         if literal + quote:
             yield _Element(literal=literal + quote)
         stops = quote or (follower.text[:1] if follower else "")
-        yield _Element(alias=alias, stops=stops.strip().encode())
+        if alias.optional:
+            stops = stops.strip()  # its own brackets or quotes end it
+        yield _Element(alias=alias, stops=stops.encode())
         literal = quote
     if literal:
         yield _Element(literal=literal)
+
+
+def _ends_itself(alias: Alias, follower: Alias | None) -> bool:
+    """Tell whether a value's end shows without anything between it and the next one."""
+    if alias.optional or alias.kind in (Kind.DATE, Kind.STATE):
+        return True
+    return alias.kind in NUMBERS and bool(follower and follower.kind is Kind.STATE)
 
 
 def _fill(pattern: str, stops: bytes) -> str:
@@ -184,23 +193,24 @@ def _runs(elements: list[_Element], numbers: frozenset[str]) -> dict[tuple[int, 
     return runs
 
 
-def _needed(elements: list[_Element], want: Wanted) -> int:
+def _needed(elements: list[_Element], numbers: frozenset[str]) -> int:
     """Find the last element that a cut line must hold whole, as an index into the elements.
 
-    That is each value to be added up, each wanted field before the first text whose length a client chooses, and the
-    byte count, which comes behind what tells an HTTP line from a TCP one.
+    That is each value to be added up, and the byte count, which comes behind what tells an HTTP line from a TCP one.
+    A format without it is cut in its free text alone, and one that begins with that cannot be told when it is cut.
     """
-    needed = 0
-    free = False
-    for index, element in enumerate(elements):
-        if not element.alias:
-            continue
-        free = free or element.alias.name in FREE_TEXT
-        fields = element.alias.fields
-        asked_for = want.numbers if free else want.numbers | want.labels
-        if "bytes_read" in fields or asked_for.intersection(fields):
-            needed = index
-    return needed
+    values = [index for index, element in enumerate(elements) if element.alias]
+    free = [index for index in values if (alias := elements[index].alias) and alias.name in FREE_TEXT]
+    last = len(elements) - 1
+    certain = [index for index in values if _fields(elements[index]).intersection(numbers | {"bytes_read"})]
+    if not any("bytes_read" in _fields(elements[index]) for index in values):
+        before = [index for index in values if free and index < free[0]]
+        certain += [before[-1]] if before else [last]
+    return max(certain)
+
+
+def _fields(element: _Element) -> frozenset[str]:
+    return frozenset(element.alias.fields) if element.alias else frozenset()
 
 
 def _splitter(elements: list[_Element], run: tuple[int, int], fields: Iterable[str]) -> re.Pattern[bytes]:
@@ -237,8 +247,8 @@ class _Writer:
         What follows the needed value must have begun: without that its own end might be missing.
         """
         head = self.whole(elements, needed + 1)
-        if needed + 1 == len(elements):
-            return head
+        if needed + 1 == len(elements) or elements[needed + 1].alias:
+            return head + self._beginning(elements, needed + 1)
         return head + self._literal_beginning(elements, needed + 1, sure=1)
 
     def _beginning(self, elements: list[_Element], index: int) -> str:
@@ -255,7 +265,7 @@ class _Writer:
             return f"{_optional(value + blank)}(?>{_fill(alias.cut, element.stops)}(?=\n)|{rest})"
         if alias.kind is Kind.TEXT:
             return f"{_optional(value + ' ?+')}{rest}"
-        return f"(?>{value}{rest}|{_fill(alias.cut, element.stops)})"
+        return f"(?>{value}(?=.){rest}|{_fill(alias.cut, element.stops)})"
 
     def _literal_beginning(self, elements: list[_Element], index: int, sure: int = 0) -> str:
         """Write a literal of which any number of bytes may be left, but the first `sure` ones."""
@@ -274,6 +284,8 @@ class _Writer:
     def _value(self, index: int, element: _Element) -> str:
         assert element.alias
         parts = element.alias.parts
+        if element.alias.kind is Kind.ADDRESS and element.stops != b":":
+            parts = (Part(parts[0].name, FRAGMENTS[Kind.WORD]),)  # no port follows: all of its colons are its own
         if element.stops == b'"' and element.alias.kind is Kind.WORD and len(parts) == 1:
             parts = (Part(parts[0].name, FRAGMENTS[Kind.TEXT]),)  # in quotes a word may be empty and hold blanks
         pattern = self._parts(parts, element.stops)

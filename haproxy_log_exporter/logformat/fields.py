@@ -51,6 +51,8 @@ class Part:
     pattern: "str | tuple[Part, ...]"
 
 
+NUMBERS = frozenset({Kind.NUMBER, Kind.COUNT, Kind.PORT, Kind.TIMER, Kind.SIZE})
+
 # The bytes of a class, before those that end the value are taken out: (lowest byte, bytes that are never in it).
 CLASSES: dict[str, tuple[int, bytes]] = {
     "$word": (0x21, b""),  # no blank: names, cookies, addresses
@@ -58,6 +60,8 @@ CLASSES: dict[str, tuple[int, bytes]] = {
     "$label": (0x21, b":"),  # between the colons of an address
     "$text": (0x20, b""),  # blanks as well
     "$capture": (0x20, b"}"),  # within {a|b}: HAProxy writes "{", "|" and "}" as #XX there
+    "$bind": (0x20, b":"),  # the name of a listener, up to the message
+    "$version": (0x20, b"\\"),  # a backslash at the end is the quote's, as syslog-ng writes it
     "$quoted": (0x20, b'"'),  # each header of a list
     "$authority": (0x21, b"/?#"),  # RFC 3986, section 3.2
     "$path": (0x21, b"?#"),  # RFC 3986, section 3.3
@@ -71,7 +75,7 @@ FRAGMENTS: dict[Kind, str] = {
     Kind.TEXT: r"$text*+",
     Kind.NUMBER: r"-?+[0-9]{1,19}+",
     Kind.COUNT: r"[0-9]{1,19}+",
-    Kind.PORT: r"-?+[0-9]*+",  # "-" where there is no address
+    Kind.PORT: r"-?+[0-9]{0,19}+",  # "-" where there is no address
     Kind.TIMER: r"[-+]?+[0-9]{1,19}+",
     Kind.SIZE: r"[-+]?+[0-9]{1,19}+",
     Kind.DATE: r"[0-3][0-9]/.{21}",
@@ -79,10 +83,10 @@ FRAGMENTS: dict[Kind, str] = {
 
 # What remains of a value when the line was cut within it.
 CUT_FRAGMENTS: dict[Kind, str] = {
-    Kind.NUMBER: r"-?+",
-    Kind.COUNT: "",
-    Kind.TIMER: r"[-+]?+",
-    Kind.SIZE: r"[-+]?+",
+    Kind.NUMBER: r"-?+[0-9]*+",
+    Kind.COUNT: r"[0-9]*+",
+    Kind.TIMER: r"[-+]?+[0-9]*+",
+    Kind.SIZE: r"[-+]?+[0-9]*+",
 }
 CUT_ELSEWHERE = r"$word*+"
 
@@ -160,7 +164,7 @@ _REQUEST = (
         ),
     ),
     Part("", r"(?: "),
-    Part("http_version", r"$text*+"),
+    Part("http_version", r"$version*+"),
     Part("", r"|)|))"),
 )
 
@@ -179,10 +183,19 @@ class Composite:
     optional: bool = False  # printed as nothing, the blank beside it included, where there is nothing to print
 
 
+# What "Connect" lines tell of the two ends: addresses, or numbers of listeners where there are none.
+_ENDS = (
+    Part("", r"(?:from "),
+    Part("client_ip", FRAGMENTS[Kind.ADDRESS]),
+    Part("", r":"),
+    Part("client_port", FRAGMENTS[Kind.PORT]),
+    Part("", r" to $word++|to unix:[0-9]++|from unknown source to listener [0-9]++)"),
+)
+
 COMPOSITES: dict[str, Composite] = {
     "ft": Composite((Part("frontend_name", r"$name++"), Part("ssl", r"~?+")), Kind.WORD),
     "r": Composite(_REQUEST, Kind.TEXT),
-    "rc": Composite((Part("redispatched", r"\+?+"), Part("retries", r"[0-9]{1,19}+")), Kind.NUMBER, r"\+?+"),
+    "rc": Composite((Part("redispatched", r"\+?+"), Part("retries", r"[0-9]{1,19}+")), Kind.NUMBER, r"\+?+[0-9]*+"),
     "hr": Composite(
         (Part("", r"\{"), Part("request_headers", r"$capture*+"), Part("", r"\}")), Kind.LIST, _CUT_BLOCK, optional=True
     ),
@@ -195,9 +208,9 @@ COMPOSITES: dict[str, Composite] = {
     "hrl": Composite((Part("request_headers", _LIST),), Kind.LIST, _CUT_LIST, optional=True),
     "hsl": Composite((Part("response_headers", _LIST),), Kind.LIST, _CUT_LIST, optional=True),
     # Not aliases of HAProxy's: they stand for what its fixed messages hold.
-    "[bind_name]": Composite((Part("bind_name", r"$word++"),), Kind.WORD),
-    "[mode]": Composite((Part("", r"(?>HTTP|TCP)"),), Kind.WORD),
-    "[destination]": Composite((Part("", r"$word++"),), Kind.WORD),
+    "[bind_name]": Composite((Part("bind_name", r"$bind++"),), Kind.WORD),
+    "[mode]": Composite((Part("", r"(?:HTTP|TCP)"),), Kind.WORD),
+    "[ends]": Composite(_ENDS, Kind.WORD),
     "[message]": Composite((Part("message", r"$text*+"),), Kind.TEXT),
 }
 
@@ -205,7 +218,7 @@ COMPOSITES: dict[str, Composite] = {
 FREE_TEXT = frozenset({"r", "hr", "hs", "hrl", "hsl", "[message]", "[ssl_fc_sni]", "CC", "CS"})
 
 # +Q leaves these alone: numbers and dates, and lists, whose members it has quoted already.
-_UNQUOTED = frozenset({Kind.NUMBER, Kind.COUNT, Kind.PORT, Kind.TIMER, Kind.SIZE, Kind.DATE, Kind.STATE, Kind.LIST})
+_UNQUOTED = NUMBERS | {Kind.DATE, Kind.STATE, Kind.LIST}
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ PRESETS: tuple[Preset, ...] = (
         '%{+Q}o %{-Q}ci - - [%T] "TCP " 000 %B "" "" %cp %ms %ft %b %s %Th %Tw %Tc %Tt %U %ts--'
         ' %ac %fc %bc %sc %rc %sq %bq "" "" ',
     ),
-    Preset("connect", "connect", "Connect from %ci:%cp to %[destination] (%f/%[mode])"),
+    Preset("connect", "connect", "Connect %[ends] (%f/%[mode])"),
     Preset("error", "error", "%ci:%cp [%t] %f/%[bind_name]: %[message]"),
 )
 
@@ -56,12 +56,13 @@ class Notice:
 NOTICES: tuple[Notice, ...] = (
     Notice("server_down", r"(?>Backup |)Server $word++ is DOWN$text*+"),
     Notice("server_up", r"(?>Backup |)Server $word++ is UP$text*+"),
-    Notice("health_check", r"Health check for (?>backup |)server $text*+"),
+    Notice("health_check", r"(?:Health|Agent) check for (?>backup |)server $text*+"),
     Notice("no_server_available", r"(?:backend|proxy) $word++ has no server available!$text*+"),
     Notice("proxy_started", r"Proxy $word++ started\.$text*+"),
     Notice("proxy_stopped", r"(?:Proxy $word++ stopped|Stopping )$text*+"),
     Notice("proxy_paused", r"(?:Paus(?:ed|ing)|Resum(?:ed|ing)|Enabl(?:ed|ing)) $text*+"),
-    Notice("other", r"(?>Backup |)Server $word++ (?:is|was|has) $text*+"),
+    Notice("other", r"(?>Backup |)Server $word++ (?:is|was|has|enters|leaves|ended) $text*+"),
+    Notice("other", r"SIGHUP(?: received,|: (?:Server|Proxy|Backup)) $text*+"),
 )
 
 

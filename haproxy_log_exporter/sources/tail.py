@@ -209,9 +209,10 @@ class FileSource:
 
 def _size(path: str) -> int:
     try:
-        return os.stat(path).st_size
+        found = os.stat(path)
     except OSError:
         return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
 def _last_line(descriptor: int, size: int) -> int:

@@ -16,9 +16,10 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_open_metrics
 
 from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.metrics.exposition import render
@@ -32,6 +33,8 @@ MOST_CONNECTIONS = 64
 _IDLE_SECONDS = 30.0
 
 _TEXT = "text/plain; charset=utf-8"
+_TEXT_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+_OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 # The page has no script and nothing from elsewhere.
 _PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -151,7 +154,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         served = self.server.served
-        path = self.path.partition("?")[0]
+        if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
+            self.close_connection = True  # a body is not read, and must not be taken for the next request
+        path = urlsplit(self.path).path
         if path == served.telemetry_path:
             self._metrics(served)
         elif path == "/":
@@ -173,15 +178,15 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815 -- http.server's
 
     def _metrics(self, served: Served) -> None:
-        encoder, content_type = choose_encoder(self.headers.get("Accept", ""))
-        open_metrics = content_type.startswith("application/openmetrics-text")
-        parts = self._all_metrics(served, encoder, open_metrics=open_metrics)
-        headers = {"Content-Type": content_type, "Transfer-Encoding": "chunked", "Vary": "Accept, Accept-Encoding"}
+        open_metrics = _takes_open_metrics(self.headers.get("Accept", ""))
+        parts = _all_metrics(served, open_metrics=open_metrics)
+        headers = {"Content-Type": _OPEN_METRICS if open_metrics else _TEXT_METRICS, "Vary": "Accept, Accept-Encoding"}
         if _takes_gzip(self.headers.get("Accept-Encoding", "")):
             headers["Content-Encoding"] = "gzip"
             parts = _gzip(parts)
-        if self.request_version == "HTTP/1.0":
-            del headers["Transfer-Encoding"]
+        if self.request_version == "HTTP/1.1":
+            headers["Transfer-Encoding"] = "chunked"
+        else:
             self.close_connection = True
         self._head(HTTPStatus.OK, headers)
         if self.command == "HEAD":
@@ -190,14 +195,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part) if "Transfer-Encoding" in headers else part)
         if "Transfer-Encoding" in headers:
             self.wfile.write(b"0\r\n\r\n")
-
-    @staticmethod
-    def _all_metrics(
-        served: Served, encoder: Callable[[CollectorRegistry], bytes], *, open_metrics: bool
-    ) -> Iterator[bytes]:
-        shown = served.shown()
-        yield from render(shown.tables, open_metrics=open_metrics)
-        yield encoder(served.own(shown))  # with the `# EOF` of OpenMetrics
 
     def _answer(self, status: HTTPStatus, body: bytes, headers: dict[str, str]) -> None:
         self._head(status, {**headers, "Content-Length": str(len(body))})
@@ -214,13 +211,29 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing of each request."""
 
 
+def _all_metrics(served: Served, *, open_metrics: bool) -> Iterator[bytes]:
+    shown = served.shown()
+    yield from render(shown.tables, open_metrics=open_metrics)
+    own = served.own(shown)
+    yield generate_open_metrics(own) if open_metrics else generate_latest(own)  # the former with the final `# EOF`
+
+
+def _takes_open_metrics(accept: str) -> bool:
+    """RFC 9110, section 12.5.1: OpenMetrics is named, and its weight is not 0. Other versions get 1.0.0 as well."""
+    for media_type in accept.lower().split(","):
+        name, *parameters = (part.strip() for part in media_type.split(";"))
+        if name == "application/openmetrics-text":
+            return not any(part.startswith("q=") and not part[2:].strip("0.") for part in parameters)
+    return False
+
+
 def _takes_gzip(accept_encoding: str) -> bool:
-    """RFC 9110, section 12.5.3: gzip is named, and its weight is not 0."""
+    """RFC 9110, section 12.5.3: gzip, else "*", is named with a weight that is not 0."""
+    weights = {}
     for coding in accept_encoding.split(","):
         name, _, weight = coding.replace(" ", "").lower().partition(";q=")
-        if name in ("gzip", "*"):
-            return weight.strip("0.") != "" or not weight
-    return False
+        weights[name] = weight.strip("0.") if weight else "1"
+    return bool(weights.get("gzip", weights.get("*")))
 
 
 def _gzip(parts: Iterable[bytes]) -> Iterator[bytes]:
