@@ -1,0 +1,32 @@
+"""Runs the benchmarks: all, or those that are named."""
+
+import argparse
+
+from benchmarks.counting import count_corpus
+from benchmarks.datagrams import receive_datagrams
+from benchmarks.following import follow_busy_file, follow_quiet_file
+from benchmarks.scrape import render_series
+
+_PARTS = {
+    "counting": count_corpus,
+    "datagrams": receive_datagrams,
+    "scrape": render_series,
+    "idle": follow_quiet_file,
+    "tail": follow_busy_file,
+}
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(_PARTS)}; all without any")
+    parser.add_argument("--lines", type=int, default=2_000_000, help="how many lines the corpus has (%(default)s)")
+    given = parser.parse_args()
+    if unknown := [part for part in given.parts if part not in _PARTS]:
+        parser.error(f"no part is named {unknown[0]!r}; there are {', '.join(_PARTS)}")
+    for part in given.parts or _PARTS:
+        _PARTS[part](given.lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""How many datagrams a second `serve` counts without losing one, while it is scraped every second."""
+
+import multiprocessing
+import os
+import time
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+
+from benchmarks.corpus import make_corpus
+from benchmarks.counting import LABELS, METRICS
+from benchmarks.figures import Figures, scrape_figures
+from benchmarks.loads import Load, send_datagrams
+from benchmarks.processes import cpu_seconds
+from benchmarks.report import print_table, print_target
+from tests.support import Exporter, serving
+
+_COUNT = 2_000_000
+_RATES = (200_000, 300_000, 400_000)
+_WANTED = 200_000
+_SCRAPE_SECONDS = 1.0
+
+_OPTIONS = {
+    "the default labels": (),
+    "by path, two histograms": ("-l", LABELS, "--metrics", METRICS),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What the scrapes saw: the last one's figures, how many there were, and how long the longest took."""
+
+    last: Figures
+    scrapes: int
+    longest: float
+
+
+def receive_datagrams(lines: int) -> None:
+    """Send to an exporter at several rates and print what arrived."""
+    corpus = str(make_corpus(lines))
+    rows, lossless = [], 0.0
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        for title, options in _OPTIONS.items():
+            for rate in _RATES:
+                with serving("--syslog", "udp://127.0.0.1:0", *options) as exporter:
+                    computed = cpu_seconds(exporter.process.pid)
+                    sending = pool.submit(send_datagrams, corpus, exporter.syslog_port, _COUNT, rate)
+                    watched = _watch(exporter, sending)
+                    load = sending.result()
+                    computed = cpu_seconds(exporter.process.pid) - computed
+                rows.append(_row(title, load, watched, computed))
+                if watched.last.counted == _COUNT and not options:
+                    lossless = max(lossless, load.rate)
+    heads = ("counted", "sent", "sent/s", "counted", "dropped", "scrapes", "longest scrape, s", "CPU, µs a datagram")
+    print_table(
+        f"datagrams: serve, sender and a scrape each second share {len(os.sched_getaffinity(0))} cores", heads, rows
+    )
+    print_target("datagrams a second with none lost", lossless, _WANTED * 0.99)
+
+
+def _watch(exporter: Exporter, sending: "Future[Load]") -> Watched:
+    """Scrape every second until all that was sent has been accounted for, or nothing more comes."""
+    scrapes, longest, before = 0, 0.0, -1
+    while True:
+        began = time.monotonic()
+        sent_all = sending.done()
+        figures = scrape_figures(exporter)
+        scrapes, longest = scrapes + 1, max(longest, time.monotonic() - began)
+        known = figures.counted + figures.dropped
+        if sent_all and known in (_COUNT, before):
+            return Watched(figures, scrapes, longest)
+        before = known
+        time.sleep(max(0.0, _SCRAPE_SECONDS - (time.monotonic() - began)))
+
+
+def _row(title: str, load: Load, watched: Watched, computed: float) -> tuple[str, ...]:
+    return (
+        title,
+        f"{load.count:,}",
+        f"{load.rate:,.0f}",
+        f"{watched.last.counted:,}",
+        f"{watched.last.dropped:,}",
+        f"{watched.scrapes}",
+        f"{watched.longest:.2f}",
+        f"{computed / load.count * 1e6:.2f}",
+    )

@@ -1,0 +1,109 @@
+"""Senders and writers of lines at a steady rate, each to be run in a process of its own."""
+
+import ctypes
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from benchmarks.corpus import read_lines
+
+# What HAProxy puts before a line whose file has none: facility local0, severity info.
+_PRIORITY = b"<134>"
+
+_DISTINCT = 100_000  # lines that are sent over and over
+_AT_ONCE = 64  # datagrams handed to the kernel by one call
+_TICK = 0.0005  # seconds between the calls of a paced load
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What was sent, and how long that took."""
+
+    count: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """How much a second."""
+        return self.count / self.seconds
+
+
+class _Vector(ctypes.Structure):
+    """struct iovec: see readv(2)."""
+
+    _fields_ = (("base", ctypes.c_char_p), ("length", ctypes.c_size_t))
+
+
+class _Header(ctypes.Structure):
+    """struct msghdr: see sendmsg(2)."""
+
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("name_length", ctypes.c_uint32),
+        ("vectors", ctypes.POINTER(_Vector)),
+        ("vector_count", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("control_length", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    )
+
+
+class _Message(ctypes.Structure):
+    """struct mmsghdr: see sendmmsg(2)."""
+
+    _fields_ = (("header", _Header), ("sent", ctypes.c_uint))
+
+
+def send_datagrams(corpus: str, port: int, count: int, rate: float) -> Load:
+    """Send lines to a port of this machine, a datagram each, `rate` a second at most.
+
+    By sendmmsg(2), which Python's socket module has not: a call a line would be the limit, not the receiver.
+    """
+    datagrams = [_PRIORITY + line for line in read_lines(corpus, _DISTINCT)]
+    vectors = (_Vector * len(datagrams))(*(_Vector(datagram, len(datagram)) for datagram in datagrams))
+    messages = (_Message * len(datagrams))()
+    for index, message in enumerate(messages):
+        message.header.vectors = ctypes.pointer(vectors[index])
+        message.header.vector_count = 1
+    library = ctypes.CDLL(None, use_errno=True)
+    size = ctypes.sizeof(_Message)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(("127.0.0.1", port))
+        began = time.perf_counter()
+        for start, end in _portions(count, rate):
+            done = start
+            while done < end:
+                place = done % len(datagrams)
+                most = min(end - done, _AT_ONCE, len(datagrams) - place)
+                sent = library.sendmmsg(sock.fileno(), ctypes.byref(messages, place * size), most, 0)
+                if sent < 0:
+                    raise OSError(ctypes.get_errno(), "sendmmsg")
+                done += sent
+        return Load(count, time.perf_counter() - began)
+
+
+def append_lines(corpus: str, path: str, count: int, rate: float) -> Load:
+    """Append lines to a file, a write each, `rate` a second."""
+    lines: Sequence[bytes] = read_lines(corpus, count)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    began = time.perf_counter()
+    for start, end in _portions(count, rate):
+        for line in lines[start:end]:
+            os.write(descriptor, line)
+    seconds = time.perf_counter() - began
+    os.close(descriptor)
+    return Load(count, seconds)
+
+
+def _portions(count: int, rate: float) -> Iterator[tuple[int, int]]:
+    """Divide a count so that each portion comes when it is due."""
+    began = time.perf_counter()
+    done = 0
+    while done < count:
+        due = min(count, int((time.perf_counter() - began) * rate) + 1)
+        if due > done:
+            yield done, due
+            done = due
+        time.sleep(_TICK)

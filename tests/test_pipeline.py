@@ -1,0 +1,370 @@
+"""The straight line: whatever comes in, each line is accounted for once, and counted as `parse` reads it."""
+
+import json
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from haproxy_log_exporter.engine import Choice, build_pipeline, compile_all
+from haproxy_log_exporter.labels.catalogue import Label, error_labels, find_labels, read_label
+from haproxy_log_exporter.logformat.reader import Reader
+from haproxy_log_exporter.metrics.exposition import render
+from haproxy_log_exporter.metrics.totals import label_text
+from haproxy_log_exporter.pipeline import Pipeline, Tally
+from haproxy_log_exporter.records import Parser
+from haproxy_log_exporter.sources.framing import LONGEST_LINE, LineBuffer
+from tests.logformat import ENVELOPES, LINES
+from tests.support import FIXTURES, read_samples, total
+
+LABELS = ("status_code", "backend_name", "server_name", "http_request_method", "http_request_path", "ssl")
+LINE_COUNTERS = ("requests_total", "sessions_total", "connection_errors_total", "notices_total")
+
+HTTP = (
+    b"127.0.0.1:1 [20/Nov/2026:04:30:27.864] web bk/s1 0/0/0/5/6 200 228 - - ---- 1/1/0/0/0 0/0 "
+    b'{a} {b} "GET /a HTTP/1.1"'
+)
+HTTPS = HTTP + b" 0/0000000000000000/0/0/0 -/TLSv1.3/TLS_AES_256_GCM_SHA384"
+TCP = b"127.0.0.1:1 [20/Nov/2026:04:30:33.379] tcp tcp/s1 1/0/0 229 -- 1/1/0/0/0 0/0"
+ERROR = b"127.0.0.1:1 [20/Nov/2026:04:30:32.456] tls/1: SSL handshake failure"
+CONNECT = b"Connect from 127.0.0.1:37132 to 127.0.0.1:28084 (deflog/HTTP)"
+HTTP_CLF = (
+    b'127.0.0.1 - - [20/Nov/2026:04:30:33 +0000] "GET /clf HTTP/1.1" 200 228 "" "" 36172 068 "clf" "bk" "s1" '
+    b'0 0 0 0 0 ---- 1 1 0 0 0 0 0 "" "" "127.0.0.1:28081" '
+)
+NOTICE = b"Proxy fmt2 stopped (cumulated conns: FE: 1, BE: 0)."
+CUT = HTTP[:-8]
+NOISE = b"not a line of HAProxy's"
+
+
+def build(*formats: str, labels: Sequence[str] = LABELS, metrics: Sequence[str] = LINE_COUNTERS) -> Pipeline:
+    """Build a pipeline that counts lines."""
+    return build_pipeline(Choice(tuple(labels), tuple(metrics), ("1",), formats))
+
+
+def take(pipeline: Pipeline, *lines: bytes) -> Tally:
+    """Let a pipeline take lines at once, and flush."""
+    tally = pipeline.tally("test")
+    pipeline.take(b"".join(line + b"\n" for line in lines), tally)
+    pipeline.flush()
+    return tally
+
+
+def exposition(pipeline: Pipeline) -> str:
+    """Write what is shown."""
+    return b"".join(render(pipeline.shown().tables, open_metrics=False)).decode()
+
+
+@cache
+def captures() -> tuple[bytes, ...]:
+    """Real lines, each once, and what is like them.
+
+    Not those of tcplog-clf: its names stand behind what tells it apart, so a cut line of it is read by `parse` and does
+    not suffice for a count by name.
+    """
+    rows = [json.loads(row) for path in FIXTURES.glob("haproxy-*.?.jsonl") for row in path.read_text().splitlines()]
+    rows += [json.loads(row) for path in FIXTURES.glob("haproxy-*.??.jsonl") for row in path.read_text().splitlines()]
+    lines = {line for row in rows for line in row["bytes_latin1"].encode("latin-1").splitlines()}
+    lines = {line for line in lines if b'"TCP "' not in line}
+    return (*sorted(lines), HTTP, HTTPS, TCP, ERROR, CONNECT, NOTICE, CUT, NOISE, b"")
+
+
+@st.composite
+def mangled(draw: st.DrawFn) -> bytes:
+    """Lines of HAProxy's as they are, cut, or with some bytes changed."""
+    rendered = st.builds(
+        lambda envelope, line: ENVELOPES[envelope] + line.text, st.sampled_from(sorted(ENVELOPES)), LINES
+    )
+    line = draw(st.sampled_from(captures()) | rendered)
+    for change in draw(st.lists(st.sampled_from(["cut", "replace", "insert", "remove"]), max_size=2)):
+        place = draw(st.integers(0, len(line)))
+        match change:
+            case "cut":
+                line = line[:place]
+            case "remove":
+                line = line[:place] + line[place + 1 :]
+            case _:
+                octets = draw(
+                    st.binary(min_size=1, max_size=3) | st.sampled_from([b"-", b" ", b'"', b"/", b":", b"{", b"}"])
+                )
+                line = line[:place] + octets + line[place + (change == "replace") :]
+    return line.replace(b"\n", b"")
+
+
+# --- What must hold for all input -------------------------------------------------------------------------------------
+
+
+def account(blocks: Iterable[bytes]) -> tuple[dict[str, Any], list[str], Counter[str]]:
+    """Feed blocks of a stream through a buffer into a pipeline: its tally, its exposition and the formats found."""
+    pipeline, buffer = build(), LineBuffer()
+    tally = pipeline.tally("test")
+    for lines in [*map(buffer.feed, blocks), buffer.end()]:
+        tally.rejected += lines.overlong
+        pipeline.take(lines.chunk, tally)
+    pipeline.flush()
+    shown = pipeline.shown()
+    numbers = {name: value for name, value in asdict(tally).items() if not name.startswith("newest")}
+    return numbers, sorted(exposition(pipeline).splitlines()), shown.parsed
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(
+    lines=st.lists(
+        st.tuples(mangled() | st.just(b"x"), st.sampled_from([0, 0, 0, 65535, 65536, 65537, 140000])), max_size=6
+    ),
+    ends=st.booleans(),
+    cuts=st.lists(st.tuples(st.integers(0, 6), st.integers(-3, 200000)), max_size=8),
+)
+def test_any_split_of_a_stream_gives_the_same(
+    lines: list[tuple[bytes, int]], cuts: list[tuple[int, int]], *, ends: bool
+) -> None:
+    """Blocks may end anywhere, and a line that is too long is rejected and counted once, however it comes."""
+    texts = [text.ljust(size, b"x") for text, size in lines]
+    stream = b"\n".join(texts) + b"\n" * (ends and bool(texts))
+    starts = [sum(len(text) + 1 for text in texts[:index]) for index in range(7)]
+    places = sorted({min(max(0, starts[index] + offset), len(stream)) for index, offset in cuts})
+    blocks = [stream[start:end] for start, end in zip([0, *places], [*places, len(stream)], strict=True)]
+    assert b"".join(blocks) == stream
+    numbers, metrics, formats = account([stream])
+    assert account(blocks) == (numbers, metrics, formats)
+    last = (
+        bool(texts and texts[-1]) and not ends
+    )  # a last line without its newline is a line if there is anything of it
+    assert tally_lines(numbers) == stream.count(b"\n") + last
+    assert numbers["rejected"] >= sum(len(text) > LONGEST_LINE for text in texts)
+
+
+def tally_lines(numbers: dict[str, Any]) -> int:
+    """Add up what became of the lines."""
+    return sum(int(numbers[name]) for name in ("counted", "notices", "filtered", "rejected"))
+
+
+FORMATS = [
+    (),
+    ("httpslog", "tcplog"),
+    ("%ci %{+Q}f %ST %Tr -> %{+Q}r 100%%", "%ci %Tt %rc"),
+    ("%{+Q}r %ST", "tcplog"),
+    ("x%hr %B%tsc %r", "tcplog-clf"),
+]
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    formats=st.sampled_from(FORMATS),
+    chunks=st.lists(
+        st.lists(mangled() | st.binary(max_size=40) | st.sampled_from([b'"', b"x", b'""']), max_size=6), max_size=4
+    ),
+)
+def test_no_bytes_are_too_strange(formats: tuple[str, ...], chunks: list[list[bytes]]) -> None:
+    """Nothing raises, and each newline is one line counted, noticed, filtered or rejected."""
+    metrics = ("requests_total", "sessions_total", "notices_total") if formats else LINE_COUNTERS
+    pipeline = build(*formats, labels=("http_request_path",), metrics=metrics)
+    tally = pipeline.tally("test")
+    for lines in chunks:
+        chunk = b"".join(line + b"\n" for line in lines)
+        before = tally.lines, tally.bytes_read
+        pipeline.take(chunk, tally)
+        assert (tally.lines, tally.bytes_read) == (before[0] + chunk.count(b"\n"), before[1] + len(chunk))
+        pipeline.flush()
+    samples = read_samples(exposition(pipeline))
+    counted = sum(total(samples, f"haproxy_log_{name}") for name in LINE_COUNTERS)
+    connects = pipeline.shown().parsed["connect"]
+    assert counted == tally.counted + tally.notices - connects
+    assert tally.truncated <= tally.counted
+
+
+@cache
+def readers() -> Sequence[Reader]:
+    """Compile the presets once, with all fields."""
+    return compile_all((), "compiled")
+
+
+@cache
+def counting() -> Pipeline:
+    """Build a pipeline of all presets once, which keeps their order."""
+    pipeline = build()
+    pipeline.reorder = False
+    return pipeline
+
+
+def count(line: bytes) -> tuple[tuple[int, int, int, int], Counter[str], list[bytes]]:
+    """Count a line: what became of it (as in a tally), its format, and the labels that it was counted under."""
+    pipeline = counting()
+    tally = pipeline.tally("test")
+    before, shown = replace(tally), pipeline.shown()
+    take(pipeline, line)
+    texts = []
+    for (layout, old), (_, new) in zip(shown.tables, pipeline.shown().tables, strict=True):
+        if "notice" not in layout.kinds:
+            totals = [*old.totals, *[0] * (len(new.totals) - len(old.totals))]
+            texts += [text for text, was, now in zip(new.texts, totals, new.totals, strict=True) if was != now]
+    found = (
+        tally.counted - before.counted,
+        tally.notices - before.notices,
+        tally.rejected - before.rejected,
+        tally.truncated - before.truncated,
+    )
+    return found, pipeline.shown().parsed - shown.parsed, texts
+
+
+def check_agreement(line: bytes) -> None:
+    """Check that a line is counted as `parse` reads it."""
+    record = Parser(readers()).parse(line)
+    found, formats, texts = count(line)
+    counted = record.kind in ("http", "tcp", "error", "connect")
+    expected = (counted, record.kind == "notice", record.kind == "rejected", record.truncated)
+    assert found == expected, (line, record)
+    assert formats == Counter({record.format: 1} if counted else {}), line
+    labels: Sequence[Label] = ()
+    if record.kind in ("http", "tcp"):
+        labels = find_labels(LABELS, frozenset[str]().union(*(reader.fields for reader in readers())))
+    elif record.kind == "error":
+        labels = error_labels()
+    values = [read_label(label, record.fields.get(label.field)) for label in labels]
+    assert texts == ([label_text([label.name for label in labels], values)] if labels else []), line
+
+
+@settings(deadline=None, max_examples=500)
+@given(mangled())
+def test_a_line_is_counted_as_it_is_parsed(line: bytes) -> None:
+    """A pipeline that looks at few fields takes what `parse` reads: as the same kind, with the same labels."""
+    check_agreement(line)
+
+
+@pytest.mark.parametrize("line", [HTTP, HTTPS, TCP, ERROR, CONNECT, NOTICE, HTTP_CLF])
+def test_a_cut_line_is_counted_as_it_is_parsed(line: bytes) -> None:
+    """So it is wherever a line is cut."""
+    for length in range(len(line) + 1):
+        check_agreement(line[:length])
+
+
+# --- The cascade ------------------------------------------------------------------------------------------------------
+
+
+def test_a_mixed_stream_is_told_apart() -> None:
+    """Each line goes to its own format, wherever it stands; notices and what nobody reads are told apart."""
+    lines = [HTTP] * 7 + [HTTPS] * 6 + [TCP] * 5 + [ERROR] * 4 + [CONNECT] * 3 + [NOTICE] * 2 + [CUT] * 2 + [NOISE, b""]
+    random.Random(1).shuffle(lines)
+    pipeline = build()
+    tally = take(pipeline, *lines)
+    assert (tally.counted, tally.notices, tally.filtered, tally.rejected, tally.truncated) == (27, 2, 0, 2, 2)
+    assert tally.bytes_read == sum(len(line) + 1 for line in lines)
+    expected = {"httplog": 9, "httpslog": 6, "tcplog": 5, "error": 4, "connect": 3}
+    assert pipeline.shown().parsed == Counter(expected)
+    samples = read_samples(exposition(pipeline))
+    assert total(samples, "haproxy_log_requests_total", http_request_path="/a", ssl="false") == 15
+    assert total(samples, "haproxy_log_sessions_total", server_name="s1", status_code="") == 5
+    assert (
+        total(samples, "haproxy_log_connection_errors_total", frontend_name="tls", reason="SSL handshake failure") == 4
+    )
+    assert total(samples, "haproxy_log_notices_total", kind="proxy_stopped") == 2
+
+
+def order(pipeline: Pipeline) -> list[str]:
+    """Tell the formats in the order in which they are tried."""
+    return [stage.reader.name for stage in pipeline.stages]
+
+
+def test_formats_are_tried_in_the_order_of_their_success() -> None:
+    """What matched most comes first from the next flush on; old success fades, so that it can be overtaken."""
+    pipeline = build()
+    first = order(pipeline)
+    take(pipeline, *[TCP] * 4, *[ERROR] * 2)
+    assert order(pipeline) == ["tcplog", "error", *(name for name in first if name not in ("tcplog", "error"))]
+    take(pipeline, *[HTTP] * 3)
+    assert order(pipeline)[:2] == ["httplog", "tcplog"]
+
+
+def test_formats_that_were_named_keep_their_order() -> None:
+    """Who names formats says which is to win where several match."""
+    pipeline = build("httpslog", "tcplog", "httplog", metrics=("requests_total",))
+    take(pipeline, *[HTTP] * 5)
+    assert order(pipeline) == ["httpslog", "tcplog", "httplog"]
+
+
+def test_the_first_of_several_formats_that_match_wins() -> None:
+    """A line is counted once, however many formats would take it."""
+    pipeline = build("%ci %ST", "%b %ST", labels=("client_ip", "backend_name"), metrics=("requests_total",))
+    assert take(pipeline, b"a 200", b"b 200").counted == 2
+    assert pipeline.shown().parsed == Counter({"1": 2})
+
+
+# --- The flush --------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_shows_before_the_flush_and_all_of_it_after() -> None:
+    """What was taken waits for the flush: metrics, tallies and formats change together."""
+    pipeline = build()
+    take(pipeline, HTTP)
+    before = pipeline.shown()
+    tally = pipeline.tally("test")
+    pipeline.take(HTTP + b"\n" + NOTICE + b"\n", tally)
+    assert pipeline.pending == 1
+    assert pipeline.shown() == before
+    pipeline.flush()
+    assert pipeline.pending == 0
+    samples = read_samples(exposition(pipeline))
+    assert total(samples, "haproxy_log_requests_total") == 2
+    assert total(samples, "haproxy_log_notices_total") == 1
+    shown = pipeline.shown()
+    assert (shown.tallies["test"].counted, shown.tallies["test"].notices, shown.parsed["httplog"]) == (2, 1, 2)
+    assert (before.tallies["test"].counted, before.parsed["httplog"]) == (1, 1), "what was shown does not change"
+
+
+def test_what_is_shown_is_of_one_moment() -> None:
+    """A scrape in another thread never sees one part of a flush without the others."""
+    pipeline = build(labels=("backend_name",))
+    take(pipeline, HTTP)
+    torn: list[object] = []
+    done = threading.Event()
+
+    def scrape() -> None:
+        while not done.is_set():
+            shown = pipeline.shown()
+            layout, snapshot = shown.tables[0]
+            requests = sum(layout.lanes(packed)[layout.kinds["http"]] for packed in snapshot.totals)
+            if not requests == shown.tallies["test"].counted == shown.parsed["httplog"]:
+                torn.append(shown)
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        for number in range(300):
+            take(pipeline, HTTP, HTTP.replace(b"bk/", b"bk%d/" % number))
+    finally:
+        done.set()
+        thread.join()
+    assert not torn
+    assert pipeline.shown().tallies["test"].counted == 601
+
+
+def test_the_newest_line_is_the_last_one_that_was_counted() -> None:
+    """What was not counted tells nothing about how far behind a source is."""
+    tally = take(build(), TCP, HTTP, NOTICE, NOISE)
+    assert tally.newest == HTTP + b"\n"
+
+
+@pytest.mark.parametrize("line", [NOTICE, NOISE, b""])
+def test_lines_that_are_not_counted_are_not_the_newest(line: bytes) -> None:
+    """The newest line stays while nothing is counted."""
+    pipeline = build()
+    take(pipeline, HTTP)
+    assert take(pipeline, line).newest == HTTP + b"\n"
+
+
+def test_sources_have_their_own_tallies() -> None:
+    """Lines are accounted for by source and counted together."""
+    pipeline = build()
+    for source, count in (("a", 2), ("b", 3)):
+        pipeline.take((HTTP + b"\n") * count, pipeline.tally(source))
+    pipeline.flush()
+    shown = pipeline.shown()
+    assert {source: tally.lines for source, tally in shown.tallies.items()} == {"a": 2, "b": 3}
+    assert total(read_samples(exposition(pipeline)), "haproxy_log_requests_total") == 5
