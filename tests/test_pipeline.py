@@ -39,6 +39,10 @@ HTTP_CLF = (
     b'127.0.0.1 - - [20/Nov/2026:04:30:33 +0000] "GET /clf HTTP/1.1" 200 228 "" "" 36172 068 "clf" "bk" "s1" '
     b'0 0 0 0 0 ---- 1 1 0 0 0 0 0 "" "" "127.0.0.1:28081" '
 )
+TCP_CLF = (
+    b'127.0.0.1 - - [20/Nov/2026:04:30:58 +0000] "TCP " 000 229 "" "" 52148 612 "tcpclf" "tcpclf" "s1" '
+    b'0 1 0 0 81 ---- 1 1 0 0 0 0 0 "" "" '
+)
 NOTICE = b"Proxy fmt2 stopped (cumulated conns: FE: 1, BE: 0)."
 CUT = HTTP[:-8]
 NOISE = b"not a line of HAProxy's"
@@ -64,15 +68,9 @@ def exposition(pipeline: Pipeline) -> str:
 
 @cache
 def captures() -> tuple[bytes, ...]:
-    """Real lines, each once, and what is like them.
-
-    Not those of tcplog-clf: its names stand behind what tells it apart, so a cut line of it is read by `parse` and does
-    not suffice for a count by name.
-    """
-    rows = [json.loads(row) for path in FIXTURES.glob("haproxy-*.?.jsonl") for row in path.read_text().splitlines()]
-    rows += [json.loads(row) for path in FIXTURES.glob("haproxy-*.??.jsonl") for row in path.read_text().splitlines()]
+    """Real lines, each once, and what is like them."""
+    rows = [json.loads(row) for path in FIXTURES.glob("haproxy-*[0-9].jsonl") for row in path.read_text().splitlines()]
     lines = {line for row in rows for line in row["bytes_latin1"].encode("latin-1").splitlines()}
-    lines = {line for line in lines if b'"TCP "' not in line}
     return (*sorted(lines), HTTP, HTTPS, TCP, ERROR, CONNECT, NOTICE, CUT, NOISE, b"")
 
 
@@ -238,7 +236,7 @@ def test_a_line_is_counted_as_it_is_parsed(line: bytes) -> None:
     check_agreement(line)
 
 
-@pytest.mark.parametrize("line", [HTTP, HTTPS, TCP, ERROR, CONNECT, NOTICE, HTTP_CLF])
+@pytest.mark.parametrize("line", [HTTP, HTTPS, TCP, ERROR, CONNECT, NOTICE, HTTP_CLF, TCP_CLF])
 def test_a_cut_line_is_counted_as_it_is_parsed(line: bytes) -> None:
     """So it is wherever a line is cut."""
     for length in range(len(line) + 1):
@@ -347,8 +345,9 @@ def test_what_is_shown_is_of_one_moment() -> None:
 
 def test_the_newest_line_is_the_last_one_that_was_counted() -> None:
     """What was not counted tells nothing about how far behind a source is."""
-    tally = take(build(), TCP, HTTP, NOTICE, NOISE)
-    assert tally.newest == HTTP + b"\n"
+    for others in ([NOTICE, NOISE], [], [b"behind " + HTTP], [b"", b""], [NOISE, TCP, NOISE]):
+        assert take(build(), TCP, *others, HTTP).newest == HTTP + b"\n"
+        assert take(build(), HTTP, *others).newest == (TCP if TCP in others else HTTP) + b"\n"
 
 
 @pytest.mark.parametrize("line", [NOTICE, NOISE, b""])
