@@ -52,6 +52,8 @@ def need_ipv6() -> None:
         b"GET",
         b"GET /metrics",
         b"GET  HTTP/1.1\r\n\r\n",
+        b"GET http://[/metrics HTTP/1.1\r\n\r\n",
+        b"GET http://a:x/metrics HTTP/1.1\r\n\r\n",
         b"GET /metrics HTTP/9.9\r\n\r\n",
         b"GET /metrics HTTP/1.1.1\r\n\r\n",
         b"GET /metrics HTTP/-1.1\r\n\r\n",

@@ -32,7 +32,17 @@ NEWER_ACCEPTS = (
 )
 
 
-@pytest.mark.parametrize("accept", [None, "*/*", "text/plain", "text/plain;version=0.0.4", "text/html,*/*;q=0.8"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        None,
+        "*/*",
+        "text/plain",
+        "text/plain;version=0.0.4",
+        "text/html,*/*;q=0.8",
+        "application/openmetrics-text;version=1.0.0;q=0,text/plain",
+    ],
+)
 def test_metrics_are_text_0_0_4_by_default(port: int, accept: str | None) -> None:
     """Whoever asks for nothing in particular gets the text format, log metrics and own ones."""
     status, headers, body = ask(port, **({"Accept": accept} if accept else {}))
