@@ -19,8 +19,8 @@ from haproxy_log_exporter.metrics.layout import Layout
 from haproxy_log_exporter.metrics.pending import Feed
 from haproxy_log_exporter.metrics.totals import Snapshot, Table
 
-# A flush is due when so many lines wait for it: some megabytes of references.
-MOST_PENDING = 1 << 18
+# A flush is due when so many lines wait for it: eight megabytes of references.
+MOST_PENDING = 1 << 20
 
 
 @dataclass(slots=True)

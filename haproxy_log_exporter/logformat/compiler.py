@@ -16,6 +16,7 @@ value that a count needs it asks for everything, from there on for any beginning
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import compress
 from operator import not_
 
@@ -44,9 +45,19 @@ class CompiledFormat:
     kind: str
     fields: frozenset[str]
     groups: tuple[tuple[str, ...], ...]
-    whole: re.Pattern[bytes]
-    cut: re.Pattern[bytes]
     splitters: dict[tuple[str, ...], re.Pattern[bytes]]
+    whole_source: str
+    cut_source: str
+
+    @cached_property
+    def whole(self) -> re.Pattern[bytes]:
+        """The expression for whole lines; compiled when it is first used, for not all formats are."""
+        return _compile(self.whole_source)
+
+    @cached_property
+    def cut(self) -> re.Pattern[bytes]:
+        """The expression for lines that were cut before their end."""
+        return _compile(self.cut_source)
 
     def read(self, chunk: bytes) -> Rows:
         """Read a chunk of whole lines, each ending in a newline."""
@@ -102,9 +113,9 @@ def compile_format(name: str, kind: str, source: str, wanted: Wanted | None = No
         kind=kind,
         fields=available,
         groups=tuple(writer.groups),
-        whole=_compile(f"(?:{ENVELOPE}{body}\n|(.*+\n))"),
-        cut=_compile(f"(?>{ENVELOPE}{cut_body}\n|(.*+\n))"),
         splitters={fields: _splitter(elements, run, fields) for run, fields in runs.items()},
+        whole_source=f"(?:{ENVELOPE}{body}\n|(.*+\n))",
+        cut_source=f"(?>{ENVELOPE}{cut_body}\n|(.*+\n))",
     )
 
 

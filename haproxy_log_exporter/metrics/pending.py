@@ -7,14 +7,14 @@ list and only then looks at the labels, once for each distinct set.
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import islice, repeat
 
 from haproxy_log_exporter.labels.catalogue import Label, Value, read_label
 from haproxy_log_exporter.logformat.reader import Reader, Rows
 from haproxy_log_exporter.metrics.layout import Contributions
 from haproxy_log_exporter.metrics.totals import Table
 
-# Raw label sets whose place in the table is remembered from one flush to the next.
+# Raw label sets that are kept, with their place in the table, from one flush to the next.
 _MOST_REMEMBERED = 1 << 17
 
 _exhaust = deque[None](maxlen=0).extend
@@ -39,7 +39,7 @@ class Feed:
                 splitter = reader.splitters.get(group)
                 self._numbers.append((column, Contributions(table.layout, group, splitter, base)))
         self._pending: defaultdict[tuple[Value, ...], list[int]] = defaultdict(list)
-        self._places: dict[tuple[Value, ...], int] = {}
+        self._places: list[int] = []  # of the raw label sets in pending, in their order
 
     def take(self, rows: Rows) -> None:
         """Group rows under their labels."""
@@ -62,20 +62,23 @@ class Feed:
 
     def fold(self) -> dict[int, int]:
         """Add up what has gathered, by place in the table, and start anew."""
+        pending, places = self._pending, self._places
+        places.extend(map(self._place, islice(pending, len(places), None)))
         changes: defaultdict[int, int] = defaultdict(int)
-        if len(self._places) > _MOST_REMEMBERED:
-            self._places.clear()
-        for raw, packed in self._pending.items():
-            changes[self._place(raw)] += sum(packed)
-        self._pending.clear()
+        for place, packed in zip(places, map(sum, pending.values()), strict=True):
+            if packed:
+                changes[place] += packed
+        if len(pending) > _MOST_REMEMBERED:
+            pending.clear()
+            places.clear()
+        else:
+            _exhaust(map(list.clear, pending.values()))
         return changes
 
     def _place(self, raw: tuple[Value, ...]) -> int:
-        place = self._places.get(raw)
-        if place is None:
-            values = (
-                read_label(label, raw[source] if source >= 0 else None)
-                for label, source in zip(self._labels, self._sources, strict=True)
-            )
-            place = self._places[raw] = self.table.position(tuple(values))
-        return place
+        """Find the place of a raw label set, looking at its labels."""
+        values = (
+            read_label(label, raw[source] if source >= 0 else None)
+            for label, source in zip(self._labels, self._sources, strict=True)
+        )
+        return self.table.position(tuple(values))
