@@ -166,6 +166,7 @@ def _last_but(chunk: bytes, rest: bytes) -> bytes:
     while True:
         start = chunk.rfind(b"\n", 0, end - 1) + 1
         line = chunk[start:end]
-        if rest[max(0, left - len(line)) : left] != line:
+        begin = left - len(line)
+        if begin < 0 or rest[begin:left] != line or rest[begin - 1 : begin] not in (b"", b"\n"):
             return line
-        end, left = start, left - len(line)
+        end, left = start, begin

@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -112,19 +113,19 @@ def account(blocks: Iterable[bytes]) -> tuple[dict[str, Any], list[str], Counter
     return numbers, sorted(exposition(pipeline).splitlines()), shown.parsed
 
 
+def stretched(size: int) -> bytes:
+    """Make a good line of exactly this size."""
+    return HTTP.replace(b"/a", b"/" + b"a" * (size - len(HTTP) + 1))
+
+
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
-    lines=st.lists(
-        st.tuples(mangled() | st.just(b"x"), st.sampled_from([0, 0, 0, 65535, 65536, 65537, 140000])), max_size=6
-    ),
+    texts=st.lists(mangled() | st.sampled_from([65535, 65536, 65537, 140000]).map(stretched), max_size=6),
     ends=st.booleans(),
     cuts=st.lists(st.tuples(st.integers(0, 6), st.integers(-3, 200000)), max_size=8),
 )
-def test_any_split_of_a_stream_gives_the_same(
-    lines: list[tuple[bytes, int]], cuts: list[tuple[int, int]], *, ends: bool
-) -> None:
+def test_any_split_of_a_stream_gives_the_same(texts: list[bytes], cuts: list[tuple[int, int]], *, ends: bool) -> None:
     """Blocks may end anywhere, and a line that is too long is rejected and counted once, however it comes."""
-    texts = [text.ljust(size, b"x") for text, size in lines]
     stream = b"\n".join(texts) + b"\n" * (ends and bool(texts))
     starts = [sum(len(text) + 1 for text in texts[:index]) for index in range(7)]
     places = sorted({min(max(0, starts[index] + offset), len(stream)) for index, offset in cuts})
@@ -136,7 +137,18 @@ def test_any_split_of_a_stream_gives_the_same(
         bool(texts and texts[-1]) and not ends
     )  # a last line without its newline is a line if there is anything of it
     assert tally_lines(numbers) == stream.count(b"\n") + last
-    assert numbers["rejected"] >= sum(len(text) > LONGEST_LINE for text in texts)
+
+
+@pytest.mark.parametrize("size", [LONGEST_LINE - 1, LONGEST_LINE, LONGEST_LINE + 1, 2 * LONGEST_LINE + 1, 300_000])
+@pytest.mark.parametrize("block", [4096, LONGEST_LINE - 1, LONGEST_LINE, LONGEST_LINE + 1, 100_000, 1 << 20])
+@pytest.mark.parametrize("end", [b"\n", b""], ids=["ended", "not ended"])
+def test_a_line_is_read_up_to_the_longest_and_rejected_once_above(size: int, block: int, end: bytes) -> None:
+    """So it is in blocks of any size, and the lines around it are read."""
+    stream = b"\n".join([TCP, stretched(size), NOTICE, TCP, stretched(size)]) + end
+    numbers, _, formats = account(stream[start : start + block] for start in range(0, len(stream), block))
+    counted = 2 * (size <= LONGEST_LINE)
+    assert (numbers["counted"], numbers["notices"], numbers["rejected"]) == (2 + counted, 1, 2 - counted)
+    assert formats == +Counter({"tcplog": 2, "httplog": counted})
 
 
 def tally_lines(numbers: dict[str, Any]) -> int:
@@ -332,6 +344,8 @@ def test_what_is_shown_is_of_one_moment() -> None:
                 torn.append(shown)
 
     thread = threading.Thread(target=scrape)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
     thread.start()
     try:
         for number in range(300):
@@ -339,6 +353,7 @@ def test_what_is_shown_is_of_one_moment() -> None:
     finally:
         done.set()
         thread.join()
+        sys.setswitchinterval(interval)
     assert not torn
     assert pipeline.shown().tallies["test"].counted == 601
 

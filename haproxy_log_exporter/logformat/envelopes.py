@@ -18,8 +18,9 @@ _HOST = r"[!-\xff]++(?<!:) "
 _TAG = r"[!-\xff]++(?<=:) "
 
 # RFC 5424, section 6.3: "-" or elements [id key="value" …], in whose values ", \ and ] are escaped.
-_QUOTED = r'"(?>(?:[ !#-\x5b\x5d-\xff]++|\\.)*)"'
-_STRUCTURED_DATA = rf"(?>-|(?:\[(?>(?:[ !#-Z^-\xff]++|{_QUOTED})*)\])+)"
+# Bounded, for each byte of a hostile one would cost a step of each expression.
+_QUOTED = r'"[ !#-\x5b\x5d-\xff]*+(?>(?:\\.[ !#-\x5b\x5d-\xff]*+){0,64})"'
+_STRUCTURED_DATA = rf"(?>-|(?:\[(?>[ !#-Z^-\xff]*+(?:{_QUOTED}[ !#-Z^-\xff]*+){{0,64}})\]){{1,16}})"
 
 _HEADER_3164 = rf"{_TIMESTAMP_3164} (?:{_HOST}|){_TAG}"
 # `timed` and `iso` write the time alone, rsyslog's files host and tag behind it.

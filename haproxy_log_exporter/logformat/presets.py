@@ -53,16 +53,17 @@ class Notice:
 
 
 # send_log() in src/check.c, src/server.c, src/backend.c and src/proxy.c.
+_SERVER = r"(?>Backup |)Server [!-.0-\xff]++/$word++ (?>\('[ -&(-\xff]*+'\) |)"
+
 NOTICES: tuple[Notice, ...] = (
-    Notice("server_down", r"(?>Backup |)Server $word++ is DOWN$text*+"),
-    Notice("server_up", r"(?>Backup |)Server $word++ is UP$text*+"),
+    Notice("server_down", rf"{_SERVER}is DOWN$text*+"),
+    Notice("server_up", rf"{_SERVER}is UP$text*+"),
     Notice("health_check", r"(?:Health|Agent) check for (?>backup |)server $text*+"),
     Notice("no_server_available", r"(?:backend|proxy) $word++ has no server available!$text*+"),
     Notice("proxy_started", r"Proxy $word++ started\.$text*+"),
-    Notice("proxy_stopped", r"(?:Proxy $word++ stopped|Stopping )$text*+"),
+    Notice("proxy_stopped", r"(?:Proxy $word++ (?>hard-|)stopped|Stopping )$text*+"),
     Notice("proxy_paused", r"(?:Paus(?:ed|ing)|Resum(?:ed|ing)|Enabl(?:ed|ing)) $text*+"),
-    Notice("other", r"(?>Backup |)Server $word++ (?:is|was|has|enters|leaves|ended) $text*+"),
-    Notice("other", r"SIGHUP(?: received,|: (?:Server|Proxy|Backup)) $text*+"),
+    Notice("other", rf"(?:{_SERVER}|Proxy $word++ reached |SIGHUP(?: received,|: (?:Server|Proxy|Backup)) )$text*+"),
 )
 
 

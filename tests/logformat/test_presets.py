@@ -1,5 +1,6 @@
 """HAProxy's own formats and messages, as HAProxy 2.6.12 and 3.2.0 wrote them."""
 
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -139,7 +140,8 @@ def test_traffic_is_no_message(name: str) -> None:
 def test_the_presets_are_haproxys() -> None:
     """The strings are those that the installed HAProxy holds for its built-in formats."""
     need("haproxy")
-    program = Path(shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin") or "").read_bytes()
+    found = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    program = Path(found or "").read_bytes()
     for name in ("httplog", "httpslog", "tcplog", "httplog-clf"):
         source = next(preset.source for preset in PRESETS if preset.name == name)
         assert re.search(rb"\0" + re.escape(source.encode()) + rb"[ \0]", program), name

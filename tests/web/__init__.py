@@ -98,13 +98,14 @@ def ask(port: int, path: str = "/metrics", method: str = "GET", **headers: str) 
         connection.close()
 
 
-def send_raw(port: int, data: bytes) -> bytes:
-    """Send bytes, end the sending side, and give all that comes until the server closes."""
+def send_raw(port: int, data: bytes, *, end: bool = True) -> bytes:
+    """Send bytes, end the sending side if asked to, and give all that comes until the server closes."""
     received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
         try:
             connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
+            if end:
+                connection.shutdown(socket.SHUT_WR)
             while block := connection.recv(65_536):
                 received += block
         except TimeoutError:
