@@ -1,6 +1,7 @@
 """Runs the benchmarks: all, or those that are named."""
 
 import argparse
+import os
 
 from benchmarks.counting import count_corpus
 from benchmarks.datagrams import receive_datagrams
@@ -24,6 +25,7 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := [part for part in given.parts if part not in _PARTS]:
         parser.error(f"no part is named {unknown[0]!r}; there are {', '.join(_PARTS)}")
+    os.environ["PATH"] += ":/usr/sbin:/sbin"  # where Debian has haproxy and halog
     for part in given.parts or _PARTS:
         _PARTS[part](given.lines)
 

@@ -1,11 +1,13 @@
 """How many lines a second whole programs count, on one core."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +29,13 @@ _GOACCESS = (
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program to compare with: its command for a log, and how many lines its output says it counted.
+    """A program to compare with: its command for a log and a folder, and how many lines its output says it counted.
 
-    It reads at most `lines` lines, and this is to be at least `target` times as fast, if there is one.
+    It reads at most `lines` lines. Where there is a `target`, ours is to be so many times as fast.
     """
 
     name: str
+    executable: str
     command: Callable[[Path, Path], list[str]]
     counted: Callable[[str], int]
     lines: int
@@ -42,17 +45,19 @@ class Program:
 def count_corpus(lines: int) -> None:
     """Run all programs in turns and print how fast they were."""
     corpus = make_corpus(lines)
+    programs = [program for program in _PROGRAMS if shutil.which(program.executable)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        runs: dict[str, list[Run]] = {program.name: [] for program in _PROGRAMS}
-        for _ in range(_ROUNDS):
-            for program in _PROGRAMS:
+        runs: dict[str, list[Run]] = {program.name: [] for program in programs}
+        for number in range(_ROUNDS):
+            for program in programs:
                 log = make_slice(corpus, program.lines, folder) if program.lines < lines else corpus
-                output = folder / "output"
-                runs[program.name].append(run_pinned(program.command(log, output), log, output))
-                _check(program, output.read_text(), min(lines, program.lines))
+                output = Path(os.devnull) if number else folder / "output"
+                runs[program.name].append(run_pinned(program.command(log, folder), log, output))
+                if not number:
+                    _check(program, output.read_text(), min(lines, program.lines))
     best = {name: min(found, key=lambda run: run.seconds) for name, found in runs.items()}
-    _report(lines, best)
+    _report(lines, programs, best)
     _print_stages(corpus)
 
 
@@ -64,24 +69,27 @@ def _check(program: Program, output: str, lines: int) -> None:
         raise RuntimeError(message)
 
 
-def _report(lines: int, best: dict[str, Run]) -> None:
-    rates = {program.name: min(lines, program.lines) / best[program.name].seconds for program in _PROGRAMS}
+def _report(lines: int, programs: Sequence[Program], best: dict[str, Run]) -> None:
+    rates = {program.name: min(lines, program.lines) / best[program.name].seconds for program in programs}
     ours = rates[_OURS]
     rows = [
         (
             program.name,
             f"{min(lines, program.lines):,}",
             f"{best[program.name].seconds:.2f}",
+            f"{best[program.name].cpu_seconds:.2f}",
             f"{rates[program.name]:,.0f}",
             f"{ours / rates[program.name]:.2f}",
             f"{best[program.name].peak_bytes / MEGABYTE:,.0f}",
         )
-        for program in _PROGRAMS
+        for program in programs
     ]
-    heads = ("program", "lines", "seconds", "lines/s", f"{_OURS} is … times as fast", "peak RSS, MB")
+    heads = ("program", "lines", "seconds", "CPU s", "lines/s", "ours / its", "peak RSS, MB")
     print_table(f"counting: whole processes on one core, best of {_ROUNDS}, in turns", heads, rows)
     for program in _PROGRAMS:
-        if program.target:
+        if program not in programs:
+            print(f"left out: {program.executable} is not installed")
+        elif program.target:
             print_target(f"as fast as {program.name}, times", ours / rates[program.name], program.target)
 
 
@@ -112,32 +120,32 @@ def _requests_of_goaccess(output: str) -> int:
     return int(json.loads(output)["general"]["valid_requests"])
 
 
-def _count_command(log: Path, _output: Path) -> list[str]:
+def _count_command(log: Path, _folder: Path) -> list[str]:
     return command("count", "-l", LABELS, "--metrics", METRICS, log)
 
 
-def _mtail_command(log: Path, _output: Path) -> list[str]:
+def _mtail_command(log: Path, _folder: Path) -> list[str]:
     program = HERE / "requests.mtail"
     return ["mtail", "--address", "127.0.0.1", "--port", "0", "--one_shot", "--logs", str(log), "--progs", str(program)]
 
 
-def _halog_command(_log: Path, _output: Path) -> list[str]:
+def _halog_command(_log: Path, _folder: Path) -> list[str]:
     return ["halog", "-q", "-u"]
 
 
-def _library_command(log: Path, _output: Path) -> list[str]:
+def _library_command(log: Path, _folder: Path) -> list[str]:
     return [sys.executable, "-m", "benchmarks.line_by_line", str(log)]
 
 
-def _goaccess_command(log: Path, output: Path) -> list[str]:
-    report = output.with_suffix(".json")
+def _goaccess_command(log: Path, folder: Path) -> list[str]:
+    report = folder / "goaccess.json"
     return ["sh", "-c", '"$@" && cat "$0"', str(report), *_GOACCESS, f"--output={report}", str(log)]
 
 
 _PROGRAMS = (
-    Program(_OURS, _count_command, _requests_of_prometheus, sys.maxsize),
-    Program("halog -q -u", _halog_command, _requests_of_halog, sys.maxsize, 0.3),
-    Program("mtail --one_shot", _mtail_command, _requests_of_mtail, 1_000_000, 5),
-    Program("goaccess", _goaccess_command, _requests_of_goaccess, 1_000_000),
-    Program("haproxy_log_analysis + prometheus_client", _library_command, int, 100_000, 40),
+    Program(_OURS, sys.executable, _count_command, _requests_of_prometheus, sys.maxsize),
+    Program("halog -q -u", "halog", _halog_command, _requests_of_halog, sys.maxsize, 0.3),
+    Program("mtail --one_shot", "mtail", _mtail_command, _requests_of_mtail, 1_000_000, 5),
+    Program("goaccess", "goaccess", _goaccess_command, _requests_of_goaccess, 1_000_000),
+    Program("haproxy_log_analysis + prometheus_client", sys.executable, _library_command, int, 100_000, 40),
 )

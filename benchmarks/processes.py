@@ -16,9 +16,10 @@ _KIBIBYTE = 1024
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a whole process took, from its start to its end."""
+    """What a whole process took, from its start to its end; `cpu_seconds` is less where it had to wait for the core."""
 
     seconds: float
+    cpu_seconds: float
     peak_bytes: int
 
 
@@ -48,7 +49,7 @@ def _start(core: int, command: Sequence[str]) -> int:
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    run = Run(time.perf_counter() - began, usage.ru_maxrss * _KIBIBYTE)
+    run = Run(time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _KIBIBYTE)
     print(json.dumps(asdict(run)), file=sys.stderr)
     return process.returncode
 

@@ -18,4 +18,8 @@ def print_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]])
 def print_target(what: str, reached: float, target: float, *, at_most: bool = False) -> None:
     """Say whether a target was reached."""
     met = reached <= target if at_most else reached >= target
-    print(f"{'reached' if met else 'MISSED '}: {what}: {reached:.4g}, wanted {'≤' if at_most else '≥'} {target:g}")
+    print(f"{'reached' if met else 'MISSED '}: {what}: {_number(reached)}, wanted {'≤' if at_most else '≥'} {target:,}")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

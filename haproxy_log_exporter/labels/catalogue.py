@@ -49,6 +49,8 @@ _DERIVED = (
     Label("status_class", "status_code", Reading.STATUS_CLASS),
     Label("reason", "message", Reading.REASON),
 )
+# HAProxy writes "#" as #23, and other bytes as #XX: so only that, or a "#" without two digits, begins a fragment.
+_FRAGMENT = re.compile(rb"#(?:23|(?![0-9A-F]{2})).*+", re.DOTALL)
 _HEADER = re.compile(r"(request|response)_header_([1-9][0-9]?)")
 
 # What HAProxy writes of a connection that failed before it was a request: conn_err_code_str() in src/connection.c.
@@ -148,7 +150,7 @@ def read_label(label: Label, value: Value) -> str:
         case Reading.FLAG:
             return "true" if value else "false"
         case Reading.PATH:  # RFC 9110, section 4.2.3: an empty path is "/"
-            return _decode(value) or "/"
+            return _decode(_FRAGMENT.sub(b"", value)) or "/"
         case Reading.VERSION:  # a URI that holds a blank has left its end in front
             return _decode(value.rpartition(b" ")[2])
         case Reading.STATUS_CLASS:

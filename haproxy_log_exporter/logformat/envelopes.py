@@ -1,7 +1,8 @@
 r"""What a transport puts before HAProxy's line, as one optional prefix that is part of every format's expression.
 
 All eight kinds of `log … format` (HAProxy's manual, chapter 4.2, "log"), and the two forms in which rsyslog writes
-files. None of it is looked at again, so nothing is captured.
+files. None of it is looked at again, so nothing is captured. Each word has a bound, RFC 5424's for a hostname: what is
+no header is walked over by every expression, and must not be long to walk over.
 """
 
 # RFC 3164, section 4.1.1, and RFC 5424, section 6.2.1: facility * 8 + severity.
@@ -11,14 +12,13 @@ _PRIORITY = r"(?:<[0-9]{1,3}+>|)"
 _TIMESTAMP_3164 = r"[A-Z][a-z]{2} [ 0-9:]{11}"
 
 # RFC 3339 as in RFC 5424, section 6.2.3: "2026-11-20T04:30:53.046768+00:00".
-_TIMESTAMP_5424 = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?>[.,][0-9]++|)(?>Z|[-+][0-9:]{5})"
+_TIMESTAMP_5424 = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?>[.,][0-9]{1,9}+|)(?>Z|[-+][0-9:]{5})"
 
 # The tag is log-tag's and ends in a colon; a hostname, which `local` leaves out, does not.
-_HOST = r"[!-\xff]++(?<!:) "
-_TAG = r"[!-\xff]++(?<=:) "
+_HOST = r"[!-\xff]{1,255}+(?<!:) "
+_TAG = r"[!-\xff]{1,255}+(?<=:) "
 
 # RFC 5424, section 6.3: "-" or elements [id key="value" …], in whose values ", \ and ] are escaped.
-# Bounded, for each byte of a hostile one would cost a step of each expression.
 _QUOTED = r'"[ !#-\x5b\x5d-\xff]*+(?>(?:\\.[ !#-\x5b\x5d-\xff]*+){0,64})"'
 _STRUCTURED_DATA = rf"(?>-|(?:\[(?>[ !#-Z^-\xff]*+(?:{_QUOTED}[ !#-Z^-\xff]*+){{0,64}})\]){{1,16}})"
 
@@ -26,6 +26,6 @@ _HEADER_3164 = rf"{_TIMESTAMP_3164} (?:{_HOST}|){_TAG}"
 # `timed` and `iso` write the time alone, rsyslog's files host and tag behind it.
 _HEADER_ISO = rf"{_TIMESTAMP_5424} (?:{_HOST}{_TAG}|)"
 # VERSION TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA
-_HEADER_5424 = rf"1 [!-\xff]++ [!-\xff]++ [!-\xff]++ [!-\xff]++ [!-\xff]++ {_STRUCTURED_DATA} (?>\xef\xbb\xbf|)"
+_HEADER_5424 = rf"1 (?:[!-\xff]{{1,255}}+ ){{5}}{_STRUCTURED_DATA} (?>\xef\xbb\xbf|)"
 
 ENVELOPE = rf"{_PRIORITY}(?:{_HEADER_3164}|{_HEADER_ISO}|{_HEADER_5424}|)"

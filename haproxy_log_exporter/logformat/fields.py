@@ -64,7 +64,7 @@ CLASSES: dict[str, tuple[int, bytes]] = {
     "$version": (0x20, b"\\"),  # a backslash at the end is the quote's, as syslog-ng writes it
     "$quoted": (0x20, b'"'),  # each header of a list
     "$authority": (0x21, b"/?#"),  # RFC 3986, section 3.2
-    "$path": (0x21, b"?#"),  # RFC 3986, section 3.3
+    "$path": (0x21, b"?"),  # RFC 3986, section 3.3; a fragment is cut off when the label is read
 }
 
 # Up to 19 digits: what 64 bits hold. "-1" is a phase never reached; "+" is a value logged early (option logasap).
@@ -150,8 +150,7 @@ FIELDS: tuple[Field, ...] = (
 
 # The request line as HAProxy logs it: "METHOD URI VERSION", where the version is missing in HTTP/0.9 and when the line
 # was cut at tune.http.logurilen; <BADREQ> where there was no valid request. The URI may be absolute (the normal case
-# of HTTP/2), "*" or host:port. HAProxy writes "#" as #23, so only that, or a "#" without two digits, is a fragment.
-_ESCAPED = r"#(?!23)(?=[0-9A-F]{2})$path*+"
+# of HTTP/2), "*" or host:port. Bytes that must not stand in a log are written as #XX.
 _REQUEST = (
     Part("", r"(?:<BADREQ>|"),
     Part("http_request_method", r"$word++"),
@@ -160,7 +159,7 @@ _REQUEST = (
         "http_request_uri",
         (
             Part("", r"(?:[A-Za-z][-+.0-9A-Za-z]*+://$authority*+|)"),
-            Part("http_request_path", rf"$path*+(?:{_ESCAPED}(?>(?:{_ESCAPED})*)|)"),
+            Part("http_request_path", r"$path*+"),
             Part("", r"$word*+"),
         ),
     ),

@@ -10,6 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from haproxy_log_exporter.engine import Choice, build_pipeline, compile_all
+from haproxy_log_exporter.labels.catalogue import _FRAGMENT
 from haproxy_log_exporter.logformat.reader import Reader
 from haproxy_log_exporter.metrics.catalogue import DEFAULT_METRICS
 from haproxy_log_exporter.pipeline import Pipeline
@@ -29,8 +30,12 @@ def readers() -> Sequence[Reader]:
 
 
 def read(text: bytes) -> Record:
-    """Read a line with a parser that has seen no other."""
-    return Parser(readers()).parse(text)
+    """Read a line with a parser that has seen no other; the fragment is cut off the path, as the label does it."""
+    record = Parser(readers()).parse(text)
+    path = record.fields.get("http_request_path")
+    if path is not None:
+        record.fields["http_request_path"] = _FRAGMENT.sub(b"", path)
+    return record
 
 
 @settings(deadline=None, max_examples=500)
