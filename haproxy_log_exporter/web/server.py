@@ -156,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
         served = self.server.served
         if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
             self.close_connection = True  # a body is not read, and must not be taken for the next request
-        path = urlsplit(self.path).path
+        path = _path(self.path)
         if path == served.telemetry_path:
             self._metrics(served)
         elif path == "/":
@@ -216,6 +216,14 @@ def _all_metrics(served: Served, *, open_metrics: bool) -> Iterator[bytes]:
     yield from render(shown.tables, open_metrics=open_metrics)
     own = served.own(shown)
     yield generate_open_metrics(own) if open_metrics else generate_latest(own)  # the former with the final `# EOF`
+
+
+def _path(target: str) -> str:
+    """RFC 9112, section 3.2: a request's target may be absolute, as proxies send it."""
+    try:
+        return urlsplit(target).path
+    except ValueError:  # no URI
+        return target
 
 
 def _takes_open_metrics(accept: str) -> bool:

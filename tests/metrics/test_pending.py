@@ -169,7 +169,8 @@ def test_kinds_are_counted_apart() -> None:
     assert table.snapshot() == ([b'backend_name="bk"'], [layout.line("http") + 2 * layout.line("tcp")])
 
 
-VALUES = st.none() | st.binary(max_size=3) | st.sampled_from([b"", b"-", b"/", b"/a", b"200", b"\xff"])
+SHORT = st.binary(max_size=3).filter(lambda value: b"#" not in value)  # which begins the fragment of a path
+VALUES = st.none() | SHORT | st.sampled_from([b"", b"-", b"/", b"/a", b"200", b"\xff"])
 TIMES = st.none() | st.integers(-1, 20_000).map(lambda number: b"%d" % number)
 
 
