@@ -88,9 +88,8 @@ def _command(*names: str, files: str = "") -> Callable[[Callable[[Given], None]]
             settings, problems = read_settings(texts, os.environ)
             choice = Choice(settings.labels, settings.metrics, settings.buckets, settings.formats, settings.parser)
             problems += find_mistakes(choice) if "formats" in names else []
-            problems += ["nothing to read: give --file GLOB or --syslog udp://HOST:PORT"] * _reads_nothing(
-                settings, names
-            )
+            if "files" in names and not settings.files and not settings.syslog:
+                problems.append("nothing to read: give --file GLOB or --syslog udp://HOST:PORT")
             if problems:
                 raise UsageError(*problems)
             send_messages(settings.log_level, settings.log_format)
@@ -104,10 +103,6 @@ def _command(*names: str, files: str = "") -> Callable[[Callable[[Given], None]]
         return function
 
     return decorate
-
-
-def _reads_nothing(settings: Settings, names: Sequence[str]) -> bool:
-    return "files" in names and not settings.files and not settings.syslog
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:

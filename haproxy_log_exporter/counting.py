@@ -3,19 +3,21 @@
 import gzip
 import json
 import os
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from io import FileIO
+from io import BufferedReader, FileIO
 from typing import Protocol
 
 from haproxy_log_exporter.engine import Choice, build_pipeline, compile_all
 from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.metrics.exposition import render
-from haproxy_log_exporter.pipeline import MOST_PENDING, Tally
+from haproxy_log_exporter.metrics.shown import Tally
+from haproxy_log_exporter.pipeline import MOST_PENDING
 from haproxy_log_exporter.records import Parser, as_json
-from haproxy_log_exporter.sources.framing import BLOCK, LineBuffer, Lines
+from haproxy_log_exporter.sources.framing import BLOCK, LONGEST_LINE, LineBuffer, Lines
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -26,8 +28,8 @@ Progress = Callable[[int], None]
 
 
 class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes | None:
-        """Read at most so many bytes; none at the end."""
+    def read1(self, size: int, /) -> bytes:
+        """Read at most so many bytes, in one go; none at the end."""
 
 
 def count_files(choice: Choice, paths: Sequence[str]) -> None:
@@ -38,23 +40,20 @@ def count_files(choice: Choice, paths: Sequence[str]) -> None:
         OperationError: naming the files that could not be read, after the others were.
     """
     pipeline = build_pipeline(choice)
-    problems = []
+    problems: list[str] = []
     with _progress(paths) as advance:
         for path in paths:
             tally = pipeline.tally(path)
-            try:
-                for lines in _blocks(path, advance):
-                    tally.rejected += lines.overlong
-                    pipeline.take(lines.chunk, tally)
-                    if pipeline.pending > MOST_PENDING:
-                        pipeline.flush()
-            except _UNREADABLE as error:
-                problems.append(f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
+            for lines in _blocks(path, advance, problems):
+                tally.rejected += lines.overlong
+                pipeline.take(lines.chunk, tally)
+                if pipeline.pending > MOST_PENDING:
+                    pipeline.flush()
         pipeline.flush()
-    for part in render(pipeline.shown().tables, open_metrics=False):
-        sys.stdout.buffer.write(part)
-    sys.stdout.buffer.flush()
-    _report(pipeline.shown().tallies)
+    shown = pipeline.shown()
+    for part in render(shown.tables, open_metrics=False):
+        _write(part)
+    _report(shown.tallies)
     if problems:
         raise OperationError("; ".join(problems))
 
@@ -66,47 +65,57 @@ def parse_files(choice: Choice, paths: Sequence[str]) -> None:
         OperationError: naming the files that could not be read, after the others were.
     """
     parser = Parser(compile_all(choice.formats, choice.parser))
-    problems = []
+    problems: list[str] = []
     for path in paths:
-        try:
-            for lines in _blocks(path, lambda _: None):
-                for line in lines.chunk.split(b"\n")[:-1]:
-                    print(json.dumps(as_json(parser.parse(line), line), ensure_ascii=False))
-        except BrokenPipeError:
-            raise
-        except _UNREADABLE as error:
-            problems.append(f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
+        for lines in _blocks(path, lambda _: None, problems):
+            objects = (as_json(parser.parse(line), line) for line in lines.chunk.split(b"\n")[:-1])
+            _write(b"".join(json.dumps(each, ensure_ascii=False).encode() + b"\n" for each in objects))
+            if lines.overlong:
+                problems.append(f"{path}: {lines.overlong} lines of more than {LONGEST_LINE} bytes were left out")
     if problems:
         raise OperationError("; ".join(problems))
 
 
-def _blocks(path: str, advance: Progress) -> Iterator[Lines]:
-    """Read a log in whole lines; `advance` hears how many bytes of the file were taken."""
+def _blocks(path: str, advance: Progress, problems: list[str]) -> Iterator[Lines]:
+    """Read a log in whole lines. `advance` hears how many bytes of it were taken, `problems` what went wrong."""
     buffer = LineBuffer()
-    with _open(path) as (raw, file):
-        taken = 0
-        while block := file.read(BLOCK):
-            position = raw.tell() if raw else taken + len(block)
-            advance(position - taken)
-            taken = position
-            yield buffer.feed(block)
-        yield buffer.end()
+    try:
+        with _open(path) as (raw, file):
+            taken = 0
+            sized = stat.S_ISREG(os.fstat(raw.fileno()).st_mode)
+            while block := file.read1(BLOCK):
+                position = raw.tell() if sized else taken + len(block)
+                advance(position - taken)
+                taken = position
+                yield buffer.feed(block)
+    except _UNREADABLE as error:
+        problems.append(f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
+    yield buffer.end()
 
 
 @contextmanager
-def _open(path: str) -> Iterator[tuple[FileIO | None, _Readable]]:
-    """Open a log: the file, where there is one, and what is in it, where it is compressed."""
-    if path == "-":
-        with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as stdin:
-            yield None, stdin
-        return
-    with open(path, "rb", buffering=0) as raw:
-        compressed = os.pread(raw.fileno(), len(_GZIP_MAGIC), 0) == _GZIP_MAGIC
-        if not compressed:
-            yield raw, raw
-            return
-        with gzip.open(raw) as file:
-            yield raw, file
+def _open(path: str) -> Iterator[tuple[FileIO, _Readable]]:
+    """Open a log, or standard input: what it is in, and what is in it where it is compressed."""
+    with open(0 if path == "-" else path, "rb", buffering=0, closefd=path != "-") as raw:
+        buffered = BufferedReader(raw)
+        if buffered.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC):
+            with gzip.open(buffered) as file:
+                yield raw, file
+        else:
+            yield raw, buffered
+        if path == "-":
+            buffered.detach()
+
+
+def _write(output: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(output)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        message = f"cannot write the output: {error.strerror}"
+        raise OperationError(message) from error
 
 
 def _progress(paths: Sequence[str]) -> AbstractContextManager[Progress]:

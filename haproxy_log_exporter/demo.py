@@ -3,6 +3,7 @@
 The lines are those of a made-up shop, in the formats httplog, httpslog and tcplog; only their dates are made today's.
 """
 
+import contextlib
 import re
 import socket
 import tempfile
@@ -13,9 +14,10 @@ from importlib.resources import files
 from itertools import cycle, islice
 from pathlib import Path
 
+from haproxy_log_exporter.address import Address
 from haproxy_log_exporter.engine import Choice
 from haproxy_log_exporter.service import Service
-from haproxy_log_exporter.settings import Address, Settings, SyslogURL
+from haproxy_log_exporter.settings import Settings, SyslogURL
 
 LINES_PER_SECOND = 200
 _STEP_SECONDS = 0.05
@@ -110,7 +112,8 @@ class _Replay:
                 log.write(b"".join(header + _dated(line, now) + b"\n" for line in islice(lines, count)))
                 header = now.strftime("<134>%b %e %H:%M:%S haproxy[4711]: ").encode()
                 for line in islice(lines, count):
-                    target.send(header + _dated(line, now) + b"\n")
+                    with contextlib.suppress(ConnectionRefusedError):  # the service is stopping
+                        target.send(header + _dated(line, now) + b"\n")
 
 
 def _dated(line: bytes, now: datetime) -> bytes:

@@ -99,6 +99,9 @@ def compile_all(formats: Sequence[str], parser: str) -> Sequence[Reader]:
 
 def _readers(choice: Choice, wanted: Wanted | None, wanted_of_errors: Wanted | None) -> Sequence[Reader]:
     if choice.parser == "haproxy-log-analysis":
+        if choice.formats not in ((), ("httplog",)):
+            message = "--format: the engine haproxy-log-analysis reads httplog alone"
+            raise UsageError(message)
         # Imported only when asked for: it is the slower engine, and a dependency that most never load.
         try:
             from haproxy_log_exporter.reference import ReferenceReader  # noqa: PLC0415

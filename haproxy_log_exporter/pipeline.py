@@ -10,36 +10,16 @@ lines = counted + notices + filtered + rejected.
 import re
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from haproxy_log_exporter.logformat.reader import Reader
-from haproxy_log_exporter.metrics.layout import Layout
 from haproxy_log_exporter.metrics.pending import Feed
-from haproxy_log_exporter.metrics.totals import Snapshot, Table
+from haproxy_log_exporter.metrics.shown import Condition, Shown, Tally
+from haproxy_log_exporter.metrics.totals import Table
 
 # A flush is due when so many lines wait for it: eight megabytes of references.
 MOST_PENDING = 1 << 20
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of one source's lines."""
-
-    bytes_read: int = 0
-    counted: int = 0
-    notices: int = 0
-    filtered: int = 0
-    rejected: int = 0
-    truncated: int = 0
-    newest: bytes = b""  # the last line that was counted and not cut
-    newest_time: float | None = None  # when it was written, in seconds since the epoch
-
-    @property
-    def lines(self) -> int:
-        """Lines read."""
-        return self.counted + self.notices + self.filtered + self.rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +37,6 @@ class NoticeKind:
     kind: str
     pattern: re.Pattern[bytes]
     place: int | None
-
-
-class Shown(NamedTuple):
-    """All that a scrape shows, of one moment."""
-
-    tables: list[tuple[Layout, Snapshot]]
-    tallies: dict[str, Tally]
-    parsed: Counter[str]
 
 
 @dataclass
@@ -87,6 +59,7 @@ class Pipeline:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _shown_tallies: dict[str, Tally] = field(default_factory=dict)
     _shown_parsed: Counter[str] = field(default_factory=Counter)
+    _conditions: Mapping[str, Condition] = field(default_factory=dict)
 
     def tally(self, source: str) -> Tally:
         """Give a source's tally, which appears in what is shown from the next flush on."""
@@ -134,8 +107,11 @@ class Pipeline:
                 break
         return chunk
 
-    def flush(self) -> None:
-        """Fold what has gathered into the totals, all of it at one moment for whoever looks at them."""
+    def flush(self, conditions: Mapping[str, Condition] | None = None) -> None:
+        """Fold what has gathered into the totals, all of it at one moment for whoever looks at them.
+
+        `conditions` tells how the sources stand at that moment.
+        """
         changes = [(feed.table, feed.fold()) for stage in self.stages for feed in stage.feeds]
         if self.notices_table is not None:
             one = self.notices_table.layout.line("notice")
@@ -145,6 +121,7 @@ class Pipeline:
                 table.add(change)
             self._shown_tallies = {source: replace(tally) for source, tally in self._tallies.items()}
             self._shown_parsed = self._parsed.copy()
+            self._conditions = conditions or {}
         self._noticed.clear()
         self.pending = 0
         if self.reorder:
@@ -157,7 +134,7 @@ class Pipeline:
         """Copy the references to all that was flushed."""
         with self._lock:
             tables = [(table.layout, table.snapshot()) for table in self.tables]
-            return Shown(tables, self._shown_tallies, self._shown_parsed)
+            return Shown(tables, self._shown_tallies, self._shown_parsed, self._conditions)
 
 
 def _last_but(chunk: bytes, rest: bytes) -> bytes:

@@ -14,10 +14,10 @@ from haproxy_log_exporter.metrics.own import FlushDurations, OwnMetrics, OwnStat
 from haproxy_log_exporter.pipeline import MOST_PENDING, Pipeline
 from haproxy_log_exporter.records import Parser, line_time
 from haproxy_log_exporter.settings import Settings
-from haproxy_log_exporter.sources.base import Condition, Source
+from haproxy_log_exporter.sources.base import Source
 from haproxy_log_exporter.sources.datagram import DatagramSource
 from haproxy_log_exporter.sources.framing import BLOCK
-from haproxy_log_exporter.sources.tail import SCAN_SECONDS, FileSource
+from haproxy_log_exporter.sources.tail import SCAN_SECONDS, FileSource, Identity
 from haproxy_log_exporter.sources.wake import Wake
 from haproxy_log_exporter.web.server import Served, WebServer
 
@@ -50,13 +50,15 @@ class Service:
             UsageError: with every mistake in formats, labels and metrics.
         """
         self.pipeline: Pipeline = build_pipeline(choice)
-        self._files = [FileSource(glob, from_beginning=settings.start == "beginning") for glob in settings.files]
+        taken: set[Identity] = set()
+        self._files = [
+            FileSource(pattern, from_beginning=settings.start == "beginning", taken=taken) for pattern in settings.files
+        ]
         self._datagrams = [DatagramSource(url.text, url.address) for url in settings.syslog]
         self._sources: Sequence[Source] = [*self._files, *self._datagrams]
-        self._parser = Parser(compile_all(settings.formats, settings.parser))
+        self._parser = Parser(compile_all(choice.formats, choice.parser))
         self._flushes = FlushDurations()
-        self._conditions: dict[str, Condition] = {}
-        state = OwnState(lambda: self._conditions, lambda: self.web.refused, time.time, self._flushes)
+        state = OwnState(lambda: self.web.refused, time.time, self._flushes)
         self.web = WebServer(
             settings.listen_address,
             Served(
@@ -116,8 +118,9 @@ class Service:
         self._selector.register(self._wake, selectors.EVENT_READ)
         for source in self._sources:
             source.start()
-            if source.fileno() is not None:
-                self._selector.register(source.fileno() or -1, selectors.EVENT_READ)
+            descriptor = source.fileno()
+            if descriptor is not None:
+                self._selector.register(descriptor, selectors.EVENT_READ)
             self.pipeline.tally(source.name)
         self._flush()
         self.web.start()
@@ -156,8 +159,7 @@ class Service:
                 timeout = min(timeout, _GATHER_FILES_SECONDS)
             else:
                 timeout = min(timeout, SCAN_SECONDS)
-                if not self._wake.watching:
-                    self._wake.watch(path for source in self._files for path in source.paths())
+                if self._wake.watch([path for source in self._files for path in source.paths()]):
                     timeout = 0.0  # what came before the watch began has woken nobody
         for key, _ in self._selector.select(timeout):
             if key.fileobj is self._wake:
@@ -177,8 +179,8 @@ class Service:
             if tally.newest:
                 moment = line_time(self._parser.parse(tally.newest.rstrip(b"\n")))
                 tally.newest_time = tally.newest_time if moment is None else moment
-        self._conditions = {source.name: replace(source.condition()) for source in self._sources}
-        self.pipeline.flush()
+                tally.newest = b""
+        self.pipeline.flush({source.name: replace(source.condition()) for source in self._sources})
         self._next_flush = began + FLUSH_SECONDS
         self._flushes.observe(time.monotonic() - began)
 

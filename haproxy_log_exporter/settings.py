@@ -4,28 +4,17 @@ The command line and the environment both give texts; `read_settings` makes Sett
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import Any
-from urllib.parse import urlsplit
 
+from haproxy_log_exporter.address import Address, read_address
 from haproxy_log_exporter.labels.catalogue import DEFAULT_LABELS
 from haproxy_log_exporter.metrics.catalogue import DEFAULT_BUCKETS, DEFAULT_METRICS
 
 ENVIRONMENT_PREFIX = "HAPROXY_LOG_EXPORTER_"
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A host, empty for all, and a port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        """Write it as host:port, an IPv6 host in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +81,6 @@ def _bound(text: str) -> str:
     return text
 
 
-def read_address(text: str) -> Address:
-    """Read `host:port`, `:port` or `[::1]:port`."""
-    try:
-        parts = urlsplit(f"//{text}")
-        port = parts.port
-    except ValueError as error:
-        message = f"{text!r} is no address: {error}"
-        raise ValueError(message) from error
-    if port is None or parts.path or parts.query or parts.username:
-        message = f"{text!r} is no address; it is HOST:PORT, :PORT for all addresses, or [::1]:PORT"
-        raise ValueError(message)
-    return Address(parts.hostname or "", port)
-
-
 def _syslog(text: str) -> SyslogURL:
     scheme, separator, rest = text.partition("://")
     if not separator or scheme != "udp":
@@ -115,8 +90,8 @@ def _syslog(text: str) -> SyslogURL:
 
 
 def _path(text: str) -> str:
-    if not text.startswith("/") or len(text) == 1 or text.startswith("/-/"):
-        message = f"{text!r} is no path for the metrics; it begins with / and is neither / nor under /-/"
+    if not re.fullmatch(r"/[!-~]+", text) or re.search(r"[?#]", text) or text.startswith("/-/"):
+        message = f"{text!r} is no path for the metrics; it is /NAME in ASCII, and not under /-/"
         raise ValueError(message)
     return text
 
@@ -189,13 +164,16 @@ def default_text(name: str) -> str:
 def read_settings(given: Mapping[str, Sequence[str]], environment: Mapping[str, str]) -> tuple[Settings, list[str]]:
     """Make Settings of texts: what was given by name, else the environment, else the defaults.
 
-    In a variable, a line each holds the values of an option that can be repeated. Every mistake is told, naming its
+    Only the knobs that are named in `given` are read. In a variable, a line each holds the values of an option that can
+    be repeated. Every mistake is told, naming its
     option or variable; the default stands in its place, so that the rest can be looked at as well.
     """
     values: dict[str, Any] = {}
     problems: list[str] = []
     for name, knob in knobs().items():
-        texts, place = [*given.get(name, ())], knob.option
+        if name not in given:
+            continue
+        texts, place = [*given[name]], knob.option
         if not texts and environment.get(knob.variable):
             text, place = environment[knob.variable], knob.variable
             texts = text.splitlines() if knob.repeatable else [text]

@@ -46,6 +46,37 @@ def test_count_adds_up_files_plain_and_gzip_and_standard_input(tmp_path: Path) -
     assert total(read_samples(told.stdout.decode()), "haproxy_log_requests_total", server_name="s1") == 3
 
 
+def test_pipes_are_read_as_files_are(tmp_path: Path) -> None:
+    """Compressed or not, named or standard input."""
+    packed = gzip.compress(LINE.encode() * 3)
+    for path in ("-", "/dev/stdin"):
+        for data in (packed, LINE.encode() * 3):
+            told = run("count", path, stdin=data)
+            assert total(read_samples(told.stdout.decode()), "haproxy_log_requests_total") == 3, told.stderr
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"".join(LINE.encode() for _ in range(1000)))[:-12])
+    told = run("count", tmp_path / "cut.gz")
+    assert total(read_samples(told.stdout.decode()), "haproxy_log_requests_total") >= 990, told.stderr
+    assert told.returncode == 1
+
+
+@pytest.mark.parametrize("name", ["count", "parse"])
+def test_a_full_disk_is_told(name: str, tmp_path: Path) -> None:
+    """The output could not be written, the log could be read."""
+    (tmp_path / "a.log").write_text(LINE)
+    with open("/dev/full", "wb") as full:
+        told = subprocess.run(command(name, tmp_path / "a.log"), stdout=full, stderr=subprocess.PIPE, check=False)
+    assert told.returncode == 1
+    assert told.stderr.decode() == "haproxy-log-exporter: cannot write the output: No space left on device\n"
+
+
+def test_formats_that_cannot_be_meant_are_refused() -> None:
+    """Several names in one text, no value at all, and a format for an engine that has its own."""
+    for arguments in (("--format", "httplog,tcplog"), ("--format", "100 %%"), ("--format", " ")):
+        assert run("count", *arguments, "-").returncode == 2
+    assert run("count", "--parser", "haproxy-log-analysis", "--format", "tcplog", "-").returncode == 2
+    assert run("count", "--parser", "haproxy-log-analysis", "--format", "httplog", "-").returncode == 0
+
+
 def test_a_last_line_without_its_newline_counts() -> None:
     """A finished log is finished."""
     told = run("count", "-", stdin=LINE.encode().rstrip())

@@ -18,8 +18,9 @@ from haproxy_log_exporter.engine import Choice, build_pipeline, compile_all
 from haproxy_log_exporter.labels.catalogue import Label, error_labels, find_labels, read_label
 from haproxy_log_exporter.logformat.reader import Reader
 from haproxy_log_exporter.metrics.exposition import render
+from haproxy_log_exporter.metrics.shown import Tally
 from haproxy_log_exporter.metrics.totals import label_text
-from haproxy_log_exporter.pipeline import Pipeline, Tally
+from haproxy_log_exporter.pipeline import Pipeline
 from haproxy_log_exporter.records import Parser
 from haproxy_log_exporter.sources.framing import LONGEST_LINE, LineBuffer
 from tests.logformat import ENVELOPES, LINES

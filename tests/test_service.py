@@ -55,14 +55,15 @@ def running(service: Service) -> Iterator[None]:
         except BaseException as error:  # noqa: BLE001 -- handed over
             raised.append(error)
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
         wait_until(lambda: ready.is_set() or raised, what="the service")
         yield
     finally:
         service.stop()
-        thread.join()
+        thread.join(30)
+        assert not thread.is_alive(), "the service does not stop"
     if raised:
         raise raised[0]
 
@@ -131,6 +132,16 @@ def test_what_was_read_is_flushed_at_the_end(tmp_path: Path, monkeypatch: pytest
         wait_until(lambda: service.pipeline.pending == 5, what="the lines")
         assert total(shown(service), REQUESTS) == 0
     assert total(shown(service), REQUESTS) == 5
+
+
+def test_stop_wakes_a_service_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that waits for datagrams, with nothing else due for an hour, ends at once."""
+    monkeypatch.setattr(service_module, "FLUSH_SECONDS", 3_600.0)
+    service = make_service(syslog=["udp://127.0.0.1:0"])
+    with running(service), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(line(), ("127.0.0.1", service.datagram_ports[0]))
+        wait_until(lambda: service.pipeline.pending == 1, what="the line")
+    assert total(shown(service), REQUESTS) == 1
 
 
 def test_ended_service_leaves_nothing(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 import pytest
 
-from haproxy_log_exporter.settings import Address, Settings, default_text, knobs, read_address, read_settings
+from haproxy_log_exporter.address import Address, read_address
+from haproxy_log_exporter.settings import Settings, default_text, knobs, read_settings
+
+NONE: dict[str, list[str]] = {name: [] for name in knobs()}  # every knob, none of them given
 
 
 def test_defaults() -> None:
     """Without anything given, the contract's defaults hold."""
-    settings, problems = read_settings({}, {})
+    settings, problems = read_settings(NONE, {})
     assert problems == []
     assert settings == Settings()
     assert settings.listen_address == Address("", 9129)
@@ -32,7 +35,7 @@ def test_the_environment_stands_in() -> None:
         "HAPROXY_LOG_EXPORTER_WEB_LISTEN_ADDRESS": "[::1]:9000",
         "HAPROXY_LOG_EXPORTER_START": "beginning",
     }
-    settings, problems = read_settings({"start": ["end"]}, variables)
+    settings, problems = read_settings({**NONE, "start": ["end"]}, variables)
     assert problems == []
     assert settings.labels == ("status_code", "server_name")
     assert settings.formats == ("%ci:%cp %ST", "%ci, %ST")
@@ -50,7 +53,7 @@ def test_every_mistake_is_told_with_its_place() -> None:
         "listen_address": ["9129"],
         "telemetry_path": ["metrics"],
     }
-    _, problems = read_settings(given, {"HAPROXY_LOG_EXPORTER_START": "middle"})
+    _, problems = read_settings({**NONE, **given}, {"HAPROXY_LOG_EXPORTER_START": "middle"})
     places = [problem.partition(": ")[0] for problem in problems]
     assert sorted(places) == sorted(
         ["--buckets"] * 3
@@ -82,3 +85,8 @@ def test_variables_follow_the_options() -> None:
         "HAPROXY_LOG_EXPORTER_WEB_TELEMETRY_PATH",
         "HAPROXY_LOG_EXPORTER_LOG_LEVEL",
     }
+
+
+def test_only_the_commands_own_knobs_are_read() -> None:
+    """What is set for `serve` in the environment is no mistake of `parse`."""
+    assert read_settings({"formats": []}, {"HAPROXY_LOG_EXPORTER_SYSLOG": "tcp://x"}) == (Settings(), [])

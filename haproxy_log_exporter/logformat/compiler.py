@@ -100,6 +100,8 @@ def compile_format(name: str, kind: str, source: str, wanted: Wanted | None = No
         UsageError: with a caret under the item that cannot be read.
     """
     elements = [*_elements(source, tokenize(source))]
+    if not any(element.alias for element in elements):
+        complain(source, 0, "there is no value in it, so every line would be the same")
     available = frozenset(field for element in elements if element.alias for field in element.alias.fields)
     want = wanted or Wanted(available)
     runs = _runs(elements, want.numbers - want.labels)

@@ -18,7 +18,7 @@ from haproxy_log_exporter.metrics.catalogue import Metric, Way
 _LANE_BITS = 64
 _LANE_BYTES = 8
 
-# A text that never ends in a new line is read again sooner than it is kept for good.
+# How many texts are kept: a bound on memory. Texts are cheap to read again.
 _MOST_TEXTS = 1 << 16
 
 

@@ -3,7 +3,7 @@
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -11,8 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.utils import floatToGoString
 
 from haproxy_log_exporter import __version__
-from haproxy_log_exporter.pipeline import Shown
-from haproxy_log_exporter.sources.base import Condition
+from haproxy_log_exporter.metrics.shown import Shown
 
 PREFIX = "haproxy_log_exporter_"
 
@@ -47,7 +46,6 @@ class FlushDurations:
 class OwnState:
     """What the own metrics are made from besides the lines; all of it may be asked from any thread."""
 
-    conditions: Callable[[], Mapping[str, Condition]]
     refused: Callable[[], int]
     now: Callable[[], float]
     flushes: FlushDurations
@@ -109,7 +107,7 @@ class OwnMetrics(CollectorRegistry):
         errors = _counter("source_errors", "Failures to open or read a source.", "source")
         position = _gauge("source_position_bytes", "Up to where the source's files are read.", "source")
         size = _gauge("source_size_bytes", "Size of the source's files.", "source")
-        for source, condition in self._state.conditions().items():
+        for source, condition in self._shown.conditions.items():
             errors.add_metric([source], condition.errors)
             for family, value in (
                 (dropped, condition.dropped),

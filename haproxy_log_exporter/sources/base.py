@@ -1,20 +1,9 @@
 """What a source is to the service: something that hands over blocks of whole lines."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from haproxy_log_exporter.metrics.shown import Condition
 from haproxy_log_exporter.sources.framing import Lines
-
-
-@dataclass(slots=True)
-class Condition:
-    """How a source stands, for the exporter's own metrics; None where a source has no such thing."""
-
-    position_bytes: int | None = None
-    size_bytes: int | None = None
-    rotations: int | None = None
-    dropped: int | None = None
-    errors: int = 0
 
 
 class Source(Protocol):

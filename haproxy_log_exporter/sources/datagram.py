@@ -4,9 +4,9 @@ import logging
 import socket
 import struct
 
+from haproxy_log_exporter.address import Address
 from haproxy_log_exporter.errors import OperationError
-from haproxy_log_exporter.settings import Address
-from haproxy_log_exporter.sources.base import Condition
+from haproxy_log_exporter.metrics.shown import Condition
 from haproxy_log_exporter.sources.framing import NO_LINES, Lines, drop_overlong
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,6 @@ class DatagramSource:
         self._socket: socket.socket | None = None
         self._condition = Condition(dropped=0)
         self._drops_seen = 0
-        self.last_count = 0
 
     def start(self) -> None:
         """Bind, with the largest receive buffer that the system grants."""
@@ -41,16 +40,17 @@ class DatagramSource:
                 self._address.host or None, self._address.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
             )
             # All addresses means both families, which an IPv6 socket serves where there is IPv6.
-            preferred = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
-            family, kind, protocol, _, where = min(found, key=lambda row: row[0] != preferred)
+            dual = not self._address.host and socket.has_dualstack_ipv6()
+            preferred = socket.AF_INET6 if dual else socket.AF_INET
+            family, kind, protocol, _, where = next((row for row in found if row[0] == preferred), found[0])
             self._socket = socket.socket(family, kind, protocol)
-            if family == socket.AF_INET6 and not self._address.host:
+            if dual:
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             self._grow_buffer(self._socket)
             self._socket.bind(where)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             self.stop()
-            message = f"--syslog: cannot listen on {self.name}: {error.strerror or error}"
+            message = f"--syslog: cannot listen on {self.name}: {getattr(error, 'strerror', None) or error}"
             raise OperationError(message) from error
         self._socket.settimeout(0)
         logger.info("listening on %s, port %d", self.name, self.port)
@@ -85,12 +85,14 @@ class DatagramSource:
         except OSError as error:  # what the kernel reports of an earlier datagram, an ICMP error
             self._condition.errors += 1
             logger.debug("%s: %s", self.name, error)
-        self.last_count = len(datagrams)
         if not datagrams:
             return NO_LINES
         datagrams.append(b"")
-        # HAProxy ends each datagram with a newline, other senders do not.
-        return drop_overlong(b"\n".join(datagrams).replace(b"\n\n", b"\n"))
+        # HAProxy ends each datagram with a newline, other senders do not. Nothing is lost with an empty line.
+        chunk = b"\n".join(datagrams)
+        while b"\n\n" in chunk:
+            chunk = chunk.replace(b"\n\n", b"\n")
+        return drop_overlong(chunk.removeprefix(b"\n"))
 
     def condition(self) -> Condition:
         """Ask the kernel what it dropped; its counter has 32 bits."""

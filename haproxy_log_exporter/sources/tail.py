@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from haproxy_log_exporter.sources.base import Condition
+from haproxy_log_exporter.metrics.shown import Condition
 from haproxy_log_exporter.sources.framing import BLOCK, LONGEST_LINE, NO_LINES, Lines, drop_overlong
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ class _File:
     descriptor: int
     position: int
     looked_to: int
+    size: int
     skipping: bool = False  # within a line that is too long
     quiet_since: float | None = None  # since when nothing came, where no name leads to it any more
 
@@ -41,9 +42,21 @@ class _File:
 class FileSource:
     """All files that a pattern names."""
 
-    def __init__(self, pattern: str, *, from_beginning: bool, now: Callable[[], float] = time.monotonic) -> None:
-        """`from_beginning` is for the files that are there at the start; later ones are always read whole."""
-        self.name = pattern
+    def __init__(
+        self,
+        pattern: str,
+        *,
+        from_beginning: bool,
+        taken: set[Identity] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`from_beginning` is for the files that are there at the start; later ones are always read whole.
+
+        `taken` is shared by sources whose patterns may overlap, so that each file is read by one of them.
+        """
+        self.name = os.fsencode(pattern).decode("utf-8", "replace")
+        self._pattern = pattern
+        self._taken = set() if taken is None else taken
         self._from_beginning = from_beginning
         self._now = now
         self._files: dict[Identity, _File] = {}
@@ -68,30 +81,32 @@ class FileSource:
         return [*self._names]
 
     def read(self) -> Lines:
-        """Take the next whole lines of one file; the files take turns."""
+        """Take the next whole lines of all files, a block of each at the most; the files take turns to be first."""
         if self._now() >= self._next_scan:
             self._scan(from_beginning=True)
-        if self._last_words:
-            return Lines(self._last_words.pop() + b"\n", 0)
-        identities = [*self._files]
+        chunks, self._last_words = self._last_words, []
+        overlong, size = 0, sum(map(len, chunks))
+        files = [*self._files.values()]
         self._turn += 1
-        for step in range(len(identities)):
-            file = self._files[identities[(self._turn + step) % len(identities)]]
+        for step in range(len(files)):
+            file = files[(self._turn + step) % len(files)]
             try:
                 lines = self._read(file)
             except OSError as error:
                 self._complain(file.path, error)
                 continue
-            if lines.chunk or lines.overlong:
-                return lines
-        return NO_LINES
+            chunks.append(lines.chunk)
+            overlong, size = overlong + lines.overlong, size + len(lines.chunk)
+            if size >= BLOCK // 2:
+                break
+        return Lines(b"".join(chunks), overlong)
 
     def condition(self) -> Condition:
         """Add up positions and sizes of all open files."""
         self._condition.position_bytes = self._condition.size_bytes = 0
         for file in self._files.values():
             self._condition.position_bytes += file.position
-            self._condition.size_bytes += os.fstat(file.descriptor).st_size
+            self._condition.size_bytes += file.size
         return self._condition
 
     def stop(self) -> None:
@@ -116,9 +131,10 @@ class FileSource:
         self._find_rotated()
 
     def _matching(self) -> list[str]:
-        if not glob.has_magic(self.name):
-            return [self.name]
-        return [path for path in sorted(glob.glob(self.name)) if not path.endswith(_COMPRESSED)]
+        if not glob.has_magic(self._pattern):
+            return [self._pattern]
+        found = sorted(glob.glob(self._pattern))
+        return [path for path in found if not path.endswith(_COMPRESSED) and not os.path.isdir(path)]
 
     def _open(self, path: str, *, from_beginning: bool) -> Identity:
         """Open a file that is not open yet; what it held at the start is left out where that was asked for."""
@@ -126,17 +142,18 @@ class FileSource:
         if not stat.S_ISREG(found.st_mode):
             raise OSError(0, "is not a regular file")
         identity = (found.st_dev, found.st_ino)
-        if identity in self._files:
+        if identity in self._taken:
             return identity
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         opened = os.fstat(descriptor)
         identity = (opened.st_dev, opened.st_ino)
-        if identity in self._files:
+        if identity in self._taken:
             os.close(descriptor)
             return identity
         held = self._sizes_at_start.pop(path, 0) if from_beginning else opened.st_size
         position = _last_line(descriptor, min(held, opened.st_size))
-        self._files[identity] = _File(path, descriptor, position, position)
+        self._files[identity] = _File(path, descriptor, position, position, opened.st_size)
+        self._taken.add(identity)
         logger.info("following %s from byte %d", path, position)
         return identity
 
@@ -163,14 +180,19 @@ class FileSource:
         self._condition.rotations = (self._condition.rotations or 0) + 1
 
     def _finish(self, identity: Identity) -> None:
-        """Close a file that is done; its last line may lack a newline."""
+        """Close a file that is done, if all of it was read; its last line may lack a newline."""
         file = self._files[identity]
-        if last := b"" if file.skipping else os.pread(file.descriptor, LONGEST_LINE, file.position):
-            self._last_words.append(last)
+        try:
+            if os.fstat(file.descriptor).st_size != file.looked_to:
+                return
+            if last := b"" if file.skipping else os.pread(file.descriptor, LONGEST_LINE, file.position):
+                self._last_words.append(last + b"\n")
+        except OSError as error:
+            self._complain(file.path, error)
         self._close(identity)
 
     def _read(self, file: _File) -> Lines:
-        size = os.fstat(file.descriptor).st_size
+        file.size = size = os.fstat(file.descriptor).st_size
         if size < file.position:
             self._rotated(file)
             file.position = file.looked_to = 0
@@ -204,6 +226,7 @@ class FileSource:
             logger.warning("cannot read %s, trying again every second: %s", path, problem)
 
     def _close(self, identity: Identity) -> None:
+        self._taken.discard(identity)
         os.close(self._files.pop(identity).descriptor)
 
 

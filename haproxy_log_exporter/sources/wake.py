@@ -8,13 +8,15 @@ files have been quiet for a while again.
 import contextlib
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 logger = logging.getLogger(__name__)
+
+_MOST_WATCHED = 16
 
 _WRITES = frozenset({"created", "modified", "moved", "deleted"})
 
@@ -46,28 +48,28 @@ class Wake(FileSystemEventHandler):
         if event.event_type in _WRITES:
             self.set()
 
-    @property
-    def watching(self) -> bool:
-        """Whether files are watched now."""
-        return self._observer is not None
+    def watch(self, paths: Sequence[str]) -> bool:
+        """Watch files until `unwatch`; tell whether that began just now.
 
-    def watch(self, paths: Iterable[str]) -> None:
-        """Watch files until `unwatch`. Where that is refused they are polled; it is said once."""
-        if self._refused:
-            return
+        Each takes a thread and an inotify instance, so of many files none is watched. Where watching is refused, files
+        are polled; it is said once.
+        """
+        there = [path for path in paths if os.path.exists(path)]
+        if self._observer or self._refused or not there or len(there) > _MOST_WATCHED:
+            return False
         observer = Observer()
         try:
             observer.start()
-            for path in paths:
+            for path in there:
                 observer.schedule(self, path)
         except OSError as error:
             _end(observer)
-            if isinstance(error, FileNotFoundError):
-                return  # renamed meanwhile; the next scan sees to it
-            self._refused = True
-            logger.warning("files are polled every second, for inotify refuses: %s", error)
-            return
+            if not isinstance(error, FileNotFoundError):  # that was renamed meanwhile, and the next scan sees to it
+                self._refused = True
+                logger.warning("files are polled every second, for inotify refuses: %s", error)
+            return False
         self._observer = observer
+        return True
 
     def unwatch(self) -> None:
         """Watch nothing."""

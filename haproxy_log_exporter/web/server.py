@@ -21,10 +21,10 @@ from urllib.parse import urlsplit
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_open_metrics
 
+from haproxy_log_exporter.address import Address
 from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.metrics.exposition import render
-from haproxy_log_exporter.pipeline import Shown
-from haproxy_log_exporter.settings import Address
+from haproxy_log_exporter.metrics.shown import Shown
 from haproxy_log_exporter.web.pages import index_page
 
 logger = logging.getLogger(__name__)

@@ -14,8 +14,7 @@ from haproxy_log_exporter import __version__
 from haproxy_log_exporter.engine import Choice, build_pipeline
 from haproxy_log_exporter.metrics.catalogue import DEFAULT_BUCKETS
 from haproxy_log_exporter.metrics.own import PREFIX, FlushDurations, OwnMetrics, OwnState
-from haproxy_log_exporter.pipeline import Shown, Tally
-from haproxy_log_exporter.sources.base import Condition
+from haproxy_log_exporter.metrics.shown import Condition, Shown, Tally
 from tests.metrics import patient
 from tests.support import Samples, read_samples, total
 
@@ -54,15 +53,19 @@ LINES = st.one_of(
 )
 
 
-def samples_of(shown: Shown, conditions: dict[str, Condition] | None = None, now: float = 0.0) -> Samples:
+def samples_of(shown: Shown, now: float = 0.0) -> Samples:
     """Write the own metrics as a scrape would, and read them."""
-    state = OwnState(conditions=lambda: conditions or {}, refused=lambda: 6, now=lambda: now, flushes=FlushDurations())
+    state = OwnState(refused=lambda: 6, now=lambda: now, flushes=FlushDurations())
     return read_samples(generate_latest(OwnMetrics(state, shown)).decode())
 
 
-def shown_of(tallies: dict[str, Tally] | None = None, parsed: dict[str, int] | None = None) -> Shown:
+def shown_of(
+    tallies: dict[str, Tally] | None = None,
+    parsed: dict[str, int] | None = None,
+    conditions: dict[str, Condition] | None = None,
+) -> Shown:
     """Make what a pipeline shows, without tables."""
-    return Shown([], tallies or {}, Counter(parsed or {}))
+    return Shown([], tallies or {}, Counter(parsed or {}), conditions or {})
 
 
 def value(samples: Samples, name: str, **labels: str) -> float:
@@ -72,14 +75,10 @@ def value(samples: Samples, name: str, **labels: str) -> float:
 
 def test_families_are_those_that_were_promised() -> None:
     """Names and labels stay, each with the process's own beside it."""
-    tally = Tally(counted=1, newest_time=1.0)
     conditions = {"file": Condition(1, 2, 3, None, 4), "udp": Condition(dropped=5)}
-    shown = (
-        build_pipeline(Choice((), (), DEFAULT_BUCKETS))
-        .shown()
-        ._replace(tallies={"file": tally}, parsed=Counter(httplog=1))
-    )
-    samples = samples_of(shown, conditions)
+    tables = build_pipeline(Choice((), (), DEFAULT_BUCKETS)).shown().tables
+    shown = shown_of({"file": Tally(counted=1, newest_time=1.0)}, {"httplog": 1}, conditions)
+    samples = samples_of(shown._replace(tables=tables))
     found = {
         name.removeprefix(PREFIX): {label for label, _ in labels} for name, labels in samples if name.startswith(PREFIX)
     }
@@ -109,8 +108,9 @@ def test_lines_read_are_counted_notices_filtered_or_rejected(blocks: list[tuple[
     pipeline = build_pipeline(Choice((), (), DEFAULT_BUCKETS))
     for source, lines in blocks:
         pipeline.take(b"".join(lines), pipeline.tally(source))
-    pipeline.flush()
+    pipeline.flush({"a": Condition(errors=7)})
     samples = samples_of(pipeline.shown())
+    assert value(samples, "source_errors_total", source="a") == 7
     for source in {source for source, _ in blocks}:
         read = [line for each, lines in blocks if each == source for line in lines]
         assert total(samples, f"{PREFIX}lines_total", source=source) == len(read)
@@ -126,7 +126,7 @@ def test_lines_read_are_counted_notices_filtered_or_rejected(blocks: list[tuple[
 def test_what_a_source_does_not_have_is_left_out() -> None:
     """A file drops no datagrams, a socket has no size and is not rotated; errors all can have."""
     conditions = {"file": Condition(1, 2, 3, None, 4), "udp": Condition(dropped=5)}
-    samples = samples_of(shown_of(), conditions)
+    samples = samples_of(shown_of(conditions=conditions))
     sources = {
         name: {value for row, labels in samples if row == PREFIX + name for _, value in labels}
         for name in (*PROMISED, *BESIDES)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from haproxy_log_exporter.address import Address
 from haproxy_log_exporter.errors import OperationError
-from haproxy_log_exporter.settings import Address
 from haproxy_log_exporter.sources import datagram
 from haproxy_log_exporter.sources.datagram import MOST_AT_ONCE, DatagramSource
 

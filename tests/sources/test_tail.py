@@ -215,3 +215,43 @@ def test_files_take_turns(tail: Tail) -> None:
         tail.write((name.encode() * 99 + b"\n") * 10_000, tail.directory / f"haproxy-{name}.log")
     tail.start("haproxy-*.log", from_beginning=True)
     assert {tail.source.read().chunk[:1] for _ in range(2)} == {b"a", b"b"}
+
+
+def test_overlapping_patterns_read_a_file_once(tail: Tail) -> None:
+    """The first source that finds a file has it."""
+    tail.write(b"one\n")
+    taken: set[tuple[int, int]] = set()
+    tail.source = FileSource(str(tail.log), from_beginning=True, taken=taken, now=tail.clock)
+    other = FileSource(str(tail.directory / "*.log"), from_beginning=True, taken=taken, now=tail.clock)
+    for source in (tail.source, other):
+        source.start()
+    assert (tail.source.read().chunk, other.read().chunk) == (b"one\n", b"")
+    other.stop()
+
+
+def test_a_rotated_file_is_not_closed_before_it_is_read(tail: Tail) -> None:
+    """However long nobody looked."""
+    tail.write(b"")
+    tail.start()
+    rotated = tail.log.rename(tail.directory / "haproxy.log.1")
+    tail.scan()
+    lines = b"line of a writer that went on\n" * 20_000
+    tail.write(lines, rotated)
+    assert tail.scan(60) + tail.scan() + tail.scan() == lines
+
+
+def test_many_files_are_read_in_one_turn(tail: Tail) -> None:
+    """A line in each of many files does not take a turn each."""
+    for number in range(300):
+        tail.write(b"%d\n" % number, tail.directory / f"haproxy-{number}.log")
+    tail.start("haproxy-*.log", from_beginning=True)
+    assert sorted(map(int, tail.source.read().chunk.split())) == [*range(300)]
+
+
+def test_a_name_that_is_not_utf_8_can_be_shown(tail: Tail) -> None:
+    """The file is read, and its name is text."""
+    path = os.fsdecode(os.fsencode(tail.directory) + b"/\xff.log")
+    tail.write(b"one\n", Path(path))
+    tail.start("\udcff.log", from_beginning=True)
+    assert tail.source.name.endswith("/\ufffd.log")
+    assert tail.read() == b"one\n"

@@ -36,7 +36,7 @@ def test_a_watched_file_wakes(wake: Wake, tmp_path: Path) -> None:
     """A write to a file wakes while it is watched, and no more afterwards."""
     log = tmp_path / "haproxy.log"
     log.touch()
-    wake.watch([str(log)])
+    assert wake.watch([str(log)])
     with log.open("a") as file:
         file.write("line\n")
     assert _awake(wake, 30)
@@ -44,16 +44,24 @@ def test_a_watched_file_wakes(wake: Wake, tmp_path: Path) -> None:
     wake.clear()
     with log.open("a") as file:
         file.write("line\n")
-    assert not wake.watching
     assert not _awake(wake, 0.1)
 
 
 def test_a_file_that_is_gone_is_no_reason_to_stop_watching(wake: Wake, tmp_path: Path) -> None:
     """It was renamed meanwhile; the next scan finds its successor."""
-    wake.watch([str(tmp_path / "gone.log")])
+    assert not wake.watch([str(tmp_path / "gone.log")])
     (tmp_path / "haproxy.log").touch()
-    wake.watch([str(tmp_path / "haproxy.log")])
-    assert wake.watching
+    assert wake.watch([str(tmp_path / "haproxy.log")])
+    assert not wake.watch([str(tmp_path / "haproxy.log")]), "it is watched already"
+
+
+def test_many_files_are_not_watched(wake: Wake, tmp_path: Path) -> None:
+    """Each would take a thread; they are polled."""
+    logs = [tmp_path / f"{number}.log" for number in range(17)]
+    for log in logs:
+        log.touch()
+    assert not wake.watch([*map(str, logs)])
+    assert wake.watch([*map(str, logs[:16])])
 
 
 def test_refused_watches_are_said_once(
@@ -66,6 +74,5 @@ def test_refused_watches_are_said_once(
 
     monkeypatch.setattr("haproxy_log_exporter.sources.wake.Observer.schedule", refuse)
     for _ in range(3):
-        wake.watch([str(tmp_path)])
-    assert not wake.watching
+        assert not wake.watch([str(tmp_path)])
     assert caplog.text.count("inotify refuses") == 1

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from haproxy_log_exporter.address import Address
 from haproxy_log_exporter.metrics.catalogue import METRICS
 from haproxy_log_exporter.metrics.layout import Layout
+from haproxy_log_exporter.metrics.shown import Shown
 from haproxy_log_exporter.metrics.totals import Table
-from haproxy_log_exporter.pipeline import Shown
-from haproxy_log_exporter.settings import Address
 from haproxy_log_exporter.web.server import Served, WebServer
 
 LOOPBACK = Address("127.0.0.1", 0)
@@ -36,7 +36,7 @@ def make_shown(*paths: str) -> Shown:
     table = Table(["path"], Layout([METRICS[0]], ()))
     for count, path in enumerate(paths, start=1):
         table.add({table.position((path,)): count})
-    return Shown([(table.layout, table.snapshot())], {}, Counter())
+    return Shown([(table.layout, table.snapshot())], {}, Counter(), {})
 
 
 def own_metrics(_shown: Shown) -> CollectorRegistry:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_open_metrics
 
+from haproxy_log_exporter.address import Address
 from haproxy_log_exporter.errors import OperationError
-from haproxy_log_exporter.settings import Address
 from haproxy_log_exporter.web.server import MOST_CONNECTIONS, WebServer
 from tests.support import run, serving, wait_until
 from tests.web import (
@@ -195,9 +195,9 @@ def test_stop_is_always_allowed() -> None:
 
 
 def test_stopped_server_frees_its_port_at_once() -> None:
-    """After a restart the same port can be had, with connections of before still being forgotten."""
+    """After a restart the same port can be had, with a connection that the server closed still being forgotten."""
     with listening() as port:
-        assert is_healthy(port)
+        assert send_raw(port, b"GET /-/healthy HTTP/1.0\r\n\r\n", end=False).endswith(b"healthy\n")
     with listening(address=Address("127.0.0.1", port)) as again:
         assert again == port
         assert is_healthy(port)

@@ -1,0 +1,34 @@
+"""Addresses to listen on."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host, empty for all, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Write it as host:port, an IPv6 host in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def read_address(text: str) -> Address:
+    """Read `host:port`, `:port` or `[::1]:port`.
+
+    Raises:
+        ValueError: in words.
+    """
+    try:
+        parts = urlsplit(f"//{text}")
+        port = parts.port
+    except ValueError as error:
+        message = f"{text!r} is no address: {error}"
+        raise ValueError(message) from error
+    if port is None or parts.path or parts.query or parts.fragment or "@" in text:
+        message = f"{text!r} is no address; it is HOST:PORT, :PORT for all addresses, or [::1]:PORT"
+        raise ValueError(message)
+    return Address(parts.hostname or "", port)
