@@ -13,9 +13,18 @@ PACKAGES := haproxy rsyslog prometheus curl openssl nghttp2-client socat python3
 	python3-prometheus-client python3-watchdog python3-typer python3-rich python3-haproxy-log-analysis \
 	python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis
 BENCH_PACKAGES := haproxy mtail goaccess nghttp2-client
-# Started by hand by the tests; nothing is to run by itself.
 APT_GET := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
 ROOT := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get)
+# The tests start their daemons by hand: while packages are installed, none may start by itself.
+POLICY := /usr/sbin/policy-rc.d
+define install
+missing=$$(dpkg-query -W -f '$${db:Status-Abbrev} $${Package}\n' $(1) 2>/dev/null | awk '$$1 == "ii" {print $$2}' \
+  | sort | comm -13 - <(printf '%s\n' $(1) | sort)); \
+if [ -n "$$missing" ] && [ -n "$(ROOT)" ]; then \
+  [ -e $(POLICY) ] || { trap 'rm -f $(POLICY)' EXIT; printf '#!/bin/sh\nexit 101\n' >$(POLICY); chmod +x $(POLICY); }; \
+  $(APT_GET) update && $(APT_GET) install -y --no-install-recommends $$missing >/dev/null; \
+elif [ -n "$$missing" ]; then echo "not installed, so some of it is left out:" $$missing; fi
+endef
 WORKERS ?= 4
 
 .PHONY: run test lint types unit unit-debian programs bench clean
@@ -45,15 +54,10 @@ unit-debian: programs
 
 # Installs what is missing, where that can be done.
 programs:
-	@missing=$$(dpkg-query -W -f '$${db:Status-Abbrev} $${Package}\n' $(PACKAGES) 2>/dev/null | awk '$$1 == "ii" {print $$2}' \
-	  | sort | comm -13 - <(printf '%s\n' $(PACKAGES) | sort)); \
-	if [ -n "$$missing" ] && [ -n "$(ROOT)" ]; then \
-	  $(APT_GET) update && $(APT_GET) install -y --no-install-recommends $$missing >/dev/null; \
-	elif [ -n "$$missing" ]; then echo "not installed, so some tests are skipped:" $$missing; fi
+	@$(call install,$(PACKAGES))
 
 bench: $(VENV)/developing
-	@[ -z "$(ROOT)" ] || command -v mtail goaccess halog h2load >/dev/null && true || { $(APT_GET) update; \
-	  $(APT_GET) install -y --no-install-recommends $(BENCH_PACKAGES) >/dev/null; }
+	@$(call install,$(BENCH_PACKAGES))
 	$(BIN)/python -m benchmarks
 
 # Debian puts venv into a package of its own.
