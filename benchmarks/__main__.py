@@ -21,7 +21,7 @@ def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(_PARTS)}; all without any")
-    parser.add_argument("--lines", type=int, default=2_000_000, help="how many lines the corpus has (%(default)s)")
+    parser.add_argument("--lines", type=int, default=5_000_000, help="how many lines the corpus has (%(default)s)")
     given = parser.parse_args()
     if unknown := [part for part in given.parts if part not in _PARTS]:
         parser.error(f"no part is named {unknown[0]!r}; there are {', '.join(_PARTS)}")
