@@ -44,11 +44,11 @@ types: $(VENV)/developing
 unit: $(VENV)/developing
 	$(BIN)/pytest -n $(WORKERS)
 
-# The same tests with Debian's interpreter and libraries, where they are there.
+# The same tests with Debian's interpreter and libraries, where they are there; the package is not installed there.
 unit-debian: programs
 	@if $(DEBIAN_PYTHON) -c 'import haproxy, hypothesis, prometheus_client, pytest, rich, typer, watchdog, xdist' 2>/dev/null; \
 	then [ -e $(DEBIAN_VENV) ] || $(DEBIAN_PYTHON) -m venv --system-site-packages --without-pip $(DEBIAN_VENV); \
-	     $(DEBIAN_VENV)/bin/python -m pytest -n $(WORKERS); \
+	     PYTHONPATH=$(CURDIR) $(DEBIAN_VENV)/bin/python -m pytest -n $(WORKERS); \
 	elif [ -n "$$REQUIRE_PROGRAMS" ]; then echo "Debian's own libraries are missing" >&2; exit 1; \
 	else echo "skipped: Debian's own libraries are not installed"; fi
 

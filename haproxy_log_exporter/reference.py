@@ -1,7 +1,7 @@
 """The haproxy_log_analysis library behind the interface of a Reader, for whoever wants its reading exactly.
 
-It reads httplog alone, a line at a time. What it makes of a request line it cannot read is `invalid`, and its path
-keeps the query string. Version 2.0 wants lines without a syslog header, later ones want them with one.
+It reads httplog alone, a line at a time. Its path keeps the query string, and what it makes of a request line that it
+cannot read is `invalid`, in version 2.0 nothing. Version 2.0 wants lines without a syslog header, later ones with one.
 """
 
 import contextlib

@@ -179,7 +179,13 @@ def test_the_reference_engine_keeps_standard_output_clean() -> None:
     absolute = LINE.replace("GET /a?x=1", "GET https://example.net/a")
     told = run("count", "--parser", "haproxy-log-analysis", "-l", "http_request_path", "-", stdin=absolute.encode())
     assert b"Could not process" not in told.stdout
-    assert total(read_samples(told.stdout.decode()), "haproxy_log_requests_total", http_request_path="invalid") == 1
+    samples = read_samples(told.stdout.decode())
+    # Its version 2.0 gives no path, later ones this.
+    assert total(samples, "haproxy_log_requests_total") == 1
+    assert {dict(labels)["http_request_path"] for name, labels in samples if name.endswith("requests_total")} <= {
+        "",
+        "invalid",
+    }
 
 
 @pytest.mark.parametrize("parser", ["compiled", "haproxy-log-analysis"])

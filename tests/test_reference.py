@@ -17,6 +17,7 @@ KNOWN: dict[str, Callable[[str], bool]] = {
     "OPTIONS *": lambda request: request.startswith("OPTIONS *"),
     "host:port": lambda request: request.startswith("CONNECT "),
     "no request": lambda request: request == "<BADREQ>",
+    "no version": lambda request: "HTTP/" not in request,
     "fragment": lambda request: "#23" in request,
     "query string": lambda request: "?" in request,
     "method with a dash": lambda request: request.startswith("M-SEARCH"),
