@@ -291,9 +291,9 @@ def test_file_that_cannot_be_read_is_picked_up_later(tmp_path: Path, spoil: Call
         assert total(samples, REQUESTS, http_request_path="/other") == 1
         assert total(samples, ERRORS, source=str(other)) == 0
         assert times_said(exporter, f"cannot read {log}") == 1
-        take_away(log)
         fresh = tmp_path / "fresh"
         append(fresh, *[line(path="/found")] * 7)
+        take_away(log)
         fresh.rename(log)
         samples = wait_for(exporter, lambda samples: total(samples, LINES) == 8, "the file's lines")
         assert total(samples, REQUESTS, http_request_path="/found") == 7

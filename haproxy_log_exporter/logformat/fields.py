@@ -208,7 +208,7 @@ COMPOSITES: dict[str, Composite] = {
     "hrl": Composite((Part("request_headers", _LIST),), Kind.LIST, _CUT_LIST, optional=True),
     "hsl": Composite((Part("response_headers", _LIST),), Kind.LIST, _CUT_LIST, optional=True),
     # Not aliases of HAProxy's: they stand for what its fixed messages hold.
-    "[bind_name]": Composite((Part("bind_name", r"$bind++"),), Kind.WORD),
+    "[bind_name]": Composite((Part("bind_name", r"$bind++(?>(?::(?! )$bind++){0,8})"),), Kind.WORD),
     "[mode]": Composite((Part("", r"(?:HTTP|TCP)"),), Kind.WORD),
     "[ends]": Composite(_ENDS, Kind.WORD),
     "[message]": Composite((Part("message", r"$text*+"),), Kind.TEXT),

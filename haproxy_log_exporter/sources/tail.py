@@ -63,7 +63,8 @@ class FileSource:
         self._names: dict[str, Identity] = {}
         self._next_scan = 0.0
         self._complaints: dict[str, str] = {}
-        self._sizes_at_start: dict[str, int] = {}  # of files that could not be opened then
+        self._sizes_at_start: dict[Identity, int] = {}  # of files that could not be opened then
+        self._left: set[Identity] = set()  # files that another source had when they were met here
         self._last_words: list[bytes] = []  # last lines without a newline, of files that are done
         self._condition = Condition(position_bytes=0, size_bytes=0, rotations=0)
         self._turn = 0
@@ -123,11 +124,12 @@ class FileSource:
             except OSError as error:
                 self._complain(path, error)
                 if not from_beginning:
-                    self._sizes_at_start[path] = _size(path)
+                    self._sizes_at_start |= _size(path)
                 continue
             self._complaints.pop(path, None)
             names[path] = identity
         self._names = names
+        self._left.intersection_update(names.values())
         self._find_rotated()
 
     def _matching(self) -> list[str]:
@@ -142,7 +144,10 @@ class FileSource:
         if not stat.S_ISREG(found.st_mode):
             raise OSError(0, "is not a regular file")
         identity = (found.st_dev, found.st_ino)
-        if identity in self._taken:
+        if identity in self._files:
+            return identity
+        if identity in self._taken | self._left:
+            self._left.add(identity)
             return identity
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         opened = os.fstat(descriptor)
@@ -150,7 +155,7 @@ class FileSource:
         if identity in self._taken:
             os.close(descriptor)
             return identity
-        held = self._sizes_at_start.pop(path, 0) if from_beginning else opened.st_size
+        held = self._sizes_at_start.pop(identity, 0) if from_beginning else opened.st_size
         position = _last_line(descriptor, min(held, opened.st_size))
         self._files[identity] = _File(path, descriptor, position, position, opened.st_size)
         self._taken.add(identity)
@@ -230,12 +235,13 @@ class FileSource:
         os.close(self._files.pop(identity).descriptor)
 
 
-def _size(path: str) -> int:
+def _size(path: str) -> dict[Identity, int]:
+    """Tell which file a name leads to and what it holds, where that can be told."""
     try:
         found = os.stat(path)
     except OSError:
-        return 0
-    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+        return {}
+    return {(found.st_dev, found.st_ino): found.st_size} if stat.S_ISREG(found.st_mode) else {}
 
 
 def _last_line(descriptor: int, size: int) -> int:

@@ -57,6 +57,7 @@ OWN_LINES: dict[str, tuple[str, ...]] = {
         "127.0.0.1:4 [20/Nov/2026:04:30:57.675] tls/1: SSL handshake failure (error:0A00010B:SSL routines::wrong one)",
         "unix:2 [20/Nov/2026:06:02:55.263] e/2: SSL handshake failure",
         "127.0.0.1:51092 [20/Nov/2026:06:02:55.262] e/my bind: SSL handshake failure",
+        "127.0.0.1:58118 [20/Nov/2026:06:27:17.400] w:b/v4:443: SSL handshake failure",
     ),
 }
 

@@ -255,3 +255,23 @@ def test_a_name_that_is_not_utf_8_can_be_shown(tail: Tail) -> None:
     tail.start("\udcff.log", from_beginning=True)
     assert tail.source.name.endswith("/\ufffd.log")
     assert tail.read() == b"one\n"
+
+
+def test_a_file_that_another_source_is_done_with_is_not_read_again(tail: Tail) -> None:
+    """After its rotation too, one of two overlapping patterns has read it."""
+    tail.write(b"one\ntwo\n")
+    taken: set[tuple[int, int]] = set()
+    tail.source = FileSource(str(tail.log), from_beginning=True, taken=taken, now=tail.clock)
+    other = FileSource(f"{tail.log}*", from_beginning=True, taken=taken, now=tail.clock)
+    found = []
+    for source in (tail.source, other):
+        source.start()
+        found += source.read().chunk.split()
+    tail.log.rename(tail.directory / "haproxy.log.1")
+    tail.write(b"three\n")
+    for _ in range(10):
+        tail.clock.time += 4
+        for source in (tail.source, other):
+            found += source.read().chunk.split()
+    assert sorted(found) == [b"one", b"three", b"two"]
+    other.stop()
