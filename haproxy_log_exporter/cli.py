@@ -137,7 +137,7 @@ def serve(given: Given) -> None:
 @_command(*_COUNTING, *_MESSAGES, files="Finished logs, plain or gzip; - for standard input.")
 def count(given: Given) -> None:
     """Read finished logs and print the metrics of all of them."""
-    from haproxy_log_exporter.counting import count_files  # noqa: PLC0415
+    from haproxy_log_exporter.counting import count_files  # noqa: PLC0415 -- as above
 
     count_files(given.choice, given.paths)
 
@@ -145,7 +145,7 @@ def count(given: Given) -> None:
 @_command("formats", "parser", *_MESSAGES, files="Logs, plain or gzip; - for standard input.")
 def parse(given: Given) -> None:
     """Print one JSON object for each line."""
-    from haproxy_log_exporter.counting import parse_files  # noqa: PLC0415
+    from haproxy_log_exporter.counting import parse_files  # noqa: PLC0415 -- as above
 
     parse_files(given.choice, given.paths)
 
@@ -153,6 +153,6 @@ def parse(given: Given) -> None:
 @_command(*_SERVING, *_MESSAGES)
 def demo(given: Given) -> None:
     """Show the whole on replayed lines, without HAProxy."""
-    from haproxy_log_exporter.demo import run_demo  # noqa: PLC0415
+    from haproxy_log_exporter.demo import run_demo  # noqa: PLC0415 -- as above
 
     run_demo(given.settings)

@@ -132,7 +132,7 @@ def _no_progress() -> Iterator[Progress]:
 
 @contextmanager
 def _bar(paths: Sequence[str]) -> Iterator[Progress]:
-    from rich import progress as rich  # noqa: PLC0415
+    from rich import progress as rich  # noqa: PLC0415 -- as above
     from rich.console import Console  # noqa: PLC0415 -- only for a terminal
 
     sizes = [os.path.getsize(path) for path in paths if os.path.isfile(path)]

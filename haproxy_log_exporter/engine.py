@@ -104,7 +104,7 @@ def _readers(choice: Choice, wanted: Wanted | None, wanted_of_errors: Wanted | N
             raise UsageError(message)
         # Imported only when asked for: it is the slower engine, and a dependency that most never load.
         try:
-            from haproxy_log_exporter.reference import ReferenceReader  # noqa: PLC0415
+            from haproxy_log_exporter.reference import ReferenceReader  # noqa: PLC0415 -- as said
         except ModuleNotFoundError as error:
             message = f"--parser: haproxy-log-analysis needs the Python package haproxy_log_analysis ({error})"
             raise UsageError(message) from error
