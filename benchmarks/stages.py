@@ -37,7 +37,7 @@ def measure_stages(path: str) -> dict[str, float]:
     with clock.measure("start"):
         choice = Choice(tuple(LABELS.split(",")), tuple(METRICS.split(",")), DEFAULT_BUCKETS)
         pipeline = build_pipeline(choice)
-        tally = pipeline.tally(path)
+        tally = pipeline.intake(path)
         buffer = LineBuffer()
         gc.disable()
     with open(path, "rb", buffering=0) as file:

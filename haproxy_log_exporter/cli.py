@@ -10,12 +10,15 @@ from typing import Any, NoReturn, Optional
 import typer
 
 from haproxy_log_exporter import __version__
+from haproxy_log_exporter.configuration import ConfigFiles
 from haproxy_log_exporter.engine import Choice, find_mistakes
 from haproxy_log_exporter.errors import OperationError, UsageError
+from haproxy_log_exporter.formats import Format, configured_formats
 from haproxy_log_exporter.messages import send_messages
 from haproxy_log_exporter.settings import Settings, default_text, knobs, read_settings
 
-_COUNTING = ("labels", "metrics", "buckets", "formats", "parser")
+_FORMATS = ("formats", "haproxy_config", "parser")
+_COUNTING = ("labels", "metrics", "buckets", *_FORMATS, "sample_weight")
 _MESSAGES = ("log_level", "log_format")
 _SERVING = ("listen_address", "telemetry_path")
 
@@ -39,6 +42,7 @@ class Given:
 
     settings: Settings
     choice: Choice
+    config: ConfigFiles | None
     paths: list[str]
 
 
@@ -86,14 +90,15 @@ def _command(*names: str, files: str = "") -> Callable[[Callable[[Given], None]]
             paths = given.pop("paths", [])
             texts = {name: [value] if isinstance(value, str) else value or [] for name, value in given.items()}
             settings, problems = read_settings(texts, os.environ)
-            choice = Choice(settings.labels, settings.metrics, settings.buckets, settings.formats, settings.parser)
+            config = ConfigFiles(settings.haproxy_config) if settings.haproxy_config else None
+            choice = _choose(settings, config, problems)
             problems += find_mistakes(choice) if "formats" in names else []
             if "files" in names and not settings.files and not settings.syslog:
                 problems.append("nothing to read: give --file GLOB or --syslog udp://HOST:PORT")
             if problems:
                 raise UsageError(*problems)
             send_messages(settings.log_level, settings.log_format)
-            function(Given(settings, choice, paths))
+            function(Given(settings, choice, config, paths))
 
         run.__name__ = function.__name__
         run.__doc__ = function.__doc__
@@ -103,6 +108,28 @@ def _command(*names: str, files: str = "") -> Callable[[Callable[[Given], None]]
         return function
 
     return decorate
+
+
+def _choose(settings: Settings, config: ConfigFiles | None, problems: list[str]) -> Choice:
+    """Say what is to be counted; mistakes in haproxy.cfg are added to the problems."""
+    configured: tuple[Format, ...] = ()
+    if config:
+        try:
+            found = config.read()
+            configured = configured_formats(found)
+            for warning in found.warnings:
+                print(f"haproxy-log-exporter: {warning}", file=sys.stderr)
+        except UsageError as error:
+            problems += error.messages
+    return Choice(
+        settings.labels,
+        settings.metrics,
+        settings.buckets,
+        settings.formats,
+        settings.parser,
+        configured,
+        settings.sample_weight,
+    )
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
@@ -124,12 +151,12 @@ def _options(
     pass
 
 
-@_command("files", "syslog", *_COUNTING, "start", *_SERVING, *_MESSAGES)
+@_command("files", "syslog", *_COUNTING, "facilities", "start", *_SERVING, *_MESSAGES)
 def serve(given: Given) -> None:
     """Follow log files and syslog, and serve the metrics."""
     from haproxy_log_exporter.service import Service  # noqa: PLC0415 -- a fast start for the other commands
 
-    service = Service(given.settings, given.choice)
+    service = Service(given.settings, given.choice, given.config)
     service.stop_on_signals()
     service.run()
 
@@ -142,7 +169,7 @@ def count(given: Given) -> None:
     count_files(given.choice, given.paths)
 
 
-@_command("formats", "parser", *_MESSAGES, files="Logs, plain or gzip; - for standard input.")
+@_command(*_FORMATS, *_MESSAGES, files="Logs, plain or gzip; - for standard input.")
 def parse(given: Given) -> None:
     """Print one JSON object for each line."""
     from haproxy_log_exporter.counting import parse_files  # noqa: PLC0415 -- as above

@@ -43,12 +43,13 @@ def count_files(choice: Choice, paths: Sequence[str]) -> None:
     problems: list[str] = []
     with _progress(paths) as advance:
         for path in paths:
-            tally = pipeline.tally(path)
+            intake = pipeline.intake(path)
             for lines in _blocks(path, advance, problems):
-                tally.rejected += lines.overlong
-                pipeline.take(lines.chunk, tally)
+                intake.tally.rejected += lines.overlong
+                pipeline.take(lines.chunk, intake)
                 if pipeline.pending > MOST_PENDING:
                     pipeline.flush()
+            pipeline.end(intake)
         pipeline.flush()
     shown = pipeline.shown()
     for part in render(shown.tables, open_metrics=False):
@@ -64,7 +65,7 @@ def parse_files(choice: Choice, paths: Sequence[str]) -> None:
     Raises:
         OperationError: naming the files that could not be read, after the others were.
     """
-    parser = Parser(compile_all(choice.formats, choice.parser))
+    parser = Parser(compile_all(choice))
     problems: list[str] = []
     for path in paths:
         for lines in _blocks(path, lambda _: None, problems):

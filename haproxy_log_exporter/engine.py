@@ -1,12 +1,15 @@
 """From settings to the readers, tables and feeds of a pipeline."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from haproxy_log_exporter.errors import UsageError
-from haproxy_log_exporter.labels.catalogue import Label, error_labels, find_labels
-from haproxy_log_exporter.logformat.compiler import Wanted, compile_format, compile_message, format_kind
-from haproxy_log_exporter.logformat.presets import NOTICES, PRESETS, Preset, is_preset
+from haproxy_log_exporter.formats import Format, find_formats
+from haproxy_log_exporter.labels.catalogue import Fillable, Label, error_labels, find_labels
+from haproxy_log_exporter.labels.reading import LabelReader
+from haproxy_log_exporter.logformat.compiler import CompiledFormat, Wanted, compile_format, compile_message
+from haproxy_log_exporter.logformat.patterns import Steps
+from haproxy_log_exporter.logformat.presets import NOTICES
 from haproxy_log_exporter.logformat.reader import Reader
 from haproxy_log_exporter.metrics.catalogue import Metric, find_metrics
 from haproxy_log_exporter.metrics.layout import Layout
@@ -19,124 +22,181 @@ _TRAFFIC = ("http", "tcp")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is to be counted, of what lines."""
+    """What is to be counted, of what lines.
+
+    `formats` are those asked for by name or as strings, `configured` those of haproxy.cfg; without either, all presets.
+    Each line stands for `weight` of them.
+    """
 
     labels: tuple[str, ...]
     metrics: tuple[str, ...]
     buckets: tuple[str, ...]
     formats: tuple[str, ...] = ()
     parser: str = "compiled"
+    configured: tuple[Format, ...] = ()
+    weight: int = 1
 
 
-def find_formats(names: Sequence[str]) -> list[Preset]:
-    """Look up presets by name, or take log-format strings; without any, all presets.
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a choice comes to: formats with a first reading of each, labels and metrics."""
 
-    Raises:
-        UsageError: for each name that is no preset and each string that cannot be read.
-    """
-    if not names:
-        return [*PRESETS]
-    presets = {preset.name: preset for preset in PRESETS}
-    found, problems = [], []
-    for position, name in enumerate(names, start=1):
-        if name in presets:
-            found.append(presets[name])
-        elif is_preset(name):
-            problems.append(f"--format: no preset is named {name!r}; there are {', '.join(presets)}")
-        else:
-            try:
-                compile_format(str(position), "", name)
-                found.append(Preset(str(position), format_kind(name), name))
-            except UsageError as error:
-                problems += error.messages
-    if problems:
-        raise UsageError(*problems)
-    return found
+    formats: Sequence[Format]
+    readers: Sequence[Reader]
+    labels: tuple[Label, ...]
+    metrics: tuple[Metric, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """The tables of a pipeline, some of them without any metric."""
+
+    traffic: Table
+    errors: Table
+    notices: Table
 
 
 def find_mistakes(choice: Choice) -> list[str]:
     """Tell every mistake in formats, labels and metrics."""
     try:
-        _look_up(choice)
+        _plan(choice)
     except UsageError as error:
         return [*error.messages]
     return []
 
 
+class Assembly:
+    """A pipeline and what it is made of, so that its formats can be exchanged."""
+
+    def __init__(self, choice: Choice) -> None:
+        """Build all parts that a choice needs.
+
+        Raises:
+            UsageError: with every mistake in formats, labels and metrics.
+        """
+        plan = _plan(choice)
+        self._choice = replace(
+            choice,
+            labels=tuple(label.name for label in plan.labels),
+            metrics=tuple(metric.name for metric in plan.metrics),
+        )
+        self._tables = _make_tables(plan, choice.buckets)
+        notices = self._tables.notices if self._tables.notices.layout.slots else None
+        kinds = [
+            NoticeKind(
+                row.kind, compile_message(row.pattern), None if notices is None else notices.position((row.kind,))
+            )
+            for row in NOTICES
+        ]
+        tables = (self._tables.traffic, self._tables.errors, self._tables.notices)
+        self.pipeline = Pipeline(
+            stages=_stages(plan, self._tables, choice),
+            tables=[table for table in tables if table.layout.slots],
+            notices=kinds,
+            notices_table=notices,
+            reorder=not choice.formats,
+            weight=choice.weight,
+        )
+
+    def exchange(self, configured: tuple[Format, ...]) -> Choice:
+        """Read lines by other formats from now on; labels, metrics and totals stay.
+
+        Raises:
+            UsageError: where a format cannot be read, or a label or metric could not be filled any more; then all
+                stays as it was.
+        """
+        choice = replace(self._choice, configured=configured)
+        self.pipeline.exchange(_stages(_plan(choice), self._tables, choice))
+        return choice
+
+
 def build_pipeline(choice: Choice) -> Pipeline:
-    """Build all parts that a choice needs.
+    """Build a pipeline whose formats stay.
 
     Raises:
         UsageError: with every mistake in formats, labels and metrics.
     """
-    return _assemble(choice, *_look_up(choice))
+    return Assembly(choice).pipeline
 
 
-def _look_up(choice: Choice) -> tuple[tuple[Label, ...], tuple[Metric, ...]]:
-    readers = _readers(choice, None, None)
-    fields = frozenset[str]().union(*(reader.fields for reader in readers if reader.kind in _TRAFFIC))
-    kinds = frozenset(reader.kind for reader in readers)
-    problems: list[str] = []
-    labels: tuple[Label, ...] = ()
-    metrics: tuple[Metric, ...] = ()
-    try:
-        labels = find_labels(choice.labels, fields)
-    except UsageError as error:
-        problems += error.messages
-    try:
-        metrics = find_metrics(choice.metrics, fields, kinds | {"notice"})
-    except UsageError as error:
-        problems += error.messages
-    if problems:
-        raise UsageError(*problems)
-    return labels, metrics
+def compile_all(choice: Choice) -> Sequence[Reader]:
+    """Compile formats with every field in a column of its own, for single lines."""
+    return _readers(_formats(choice), choice)
 
 
-def compile_all(formats: Sequence[str], parser: str) -> Sequence[Reader]:
-    """Compile formats with every field in a column of its own, for `parse`."""
-    return _readers(Choice((), (), (), tuple(formats), parser), None, None)
-
-
-def _readers(choice: Choice, wanted: Wanted | None, wanted_of_errors: Wanted | None) -> Sequence[Reader]:
+def _formats(choice: Choice) -> Sequence[Format]:
     if choice.parser == "haproxy-log-analysis":
         if choice.formats not in ((), ("httplog",)):
             message = "--format: the engine haproxy-log-analysis reads httplog alone"
             raise UsageError(message)
-        # Imported only when asked for: it is the slower engine, and a dependency that most never load.
-        try:
-            from haproxy_log_exporter.reference import ReferenceReader  # noqa: PLC0415 -- as said
-        except ModuleNotFoundError as error:
-            message = f"--parser: haproxy-log-analysis needs the Python package haproxy_log_analysis ({error})"
-            raise UsageError(message) from error
-
-        return [ReferenceReader(wanted)]
-    return [
-        compile_format(preset.name, preset.kind, preset.source, wanted_of_errors if preset.kind == "error" else wanted)
-        for preset in find_formats(choice.formats)
-    ]
+        return find_formats(("httplog",), ())
+    return find_formats(choice.formats, choice.configured)
 
 
-def _assemble(choice: Choice, labels: tuple[Label, ...], metrics: tuple[Metric, ...]) -> Pipeline:
-    tables: list[Table] = []
-    traffic = Table(
-        [label.name for label in labels], Layout([m for m in metrics if set(m.kinds) & set(_TRAFFIC)], choice.buckets)
+def _plan(choice: Choice) -> _Plan:
+    formats = _formats(choice)
+    readers = _readers(formats, choice)
+    traffic = [reader for reader in readers if reader.kind in _TRAFFIC]
+    fields = frozenset[str]().union(*(reader.fields for reader in traffic))
+    names = {name: field for reader in traffic for name, field in reader.names.items()}
+    headers = {header for each in formats for header in each.slots.headers()}
+    problems: list[str] = []
+    labels: tuple[Label, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    try:
+        labels = find_labels(choice.labels, Fillable(fields, names, headers))
+    except UsageError as error:
+        problems += error.messages
+    try:
+        metrics = find_metrics(choice.metrics, fields, frozenset(reader.kind for reader in readers) | {"notice"})
+    except UsageError as error:
+        problems += error.messages
+    if problems:
+        raise UsageError(*problems)
+    return _Plan(formats, readers, labels, metrics)
+
+
+def _readers(formats: Sequence[Format], choice: Choice) -> Sequence[Reader]:
+    if choice.parser == "haproxy-log-analysis":
+        return [_library_reader(None)]
+    return [compile_format(each.name, each.kind, each.source) for each in formats]
+
+
+def _library_reader(wanted: Wanted | None) -> Reader:
+    # Imported only when asked for: it is the slower engine, and a dependency that most never load.
+    try:
+        from haproxy_log_exporter.reference import ReferenceReader  # noqa: PLC0415 -- as said
+    except ModuleNotFoundError as error:
+        message = f"--parser: haproxy-log-analysis needs the Python package haproxy_log_analysis ({error})"
+        raise UsageError(message) from error
+    return ReferenceReader(wanted)
+
+
+def _make_tables(plan: _Plan, buckets: Sequence[str]) -> _Tables:
+    traffic = [metric for metric in plan.metrics if set(metric.kinds) & set(_TRAFFIC)]
+    errors = [metric for metric in plan.metrics if "error" in metric.kinds]
+    notices = [metric for metric in plan.metrics if "notice" in metric.kinds]
+    return _Tables(
+        Table([label.name for label in plan.labels], Layout(traffic, buckets)),
+        Table([label.name for label in error_labels()], Layout(errors, ())),
+        Table(["kind"], Layout(notices, ())),
     )
-    errors = Table([label.name for label in error_labels()], Layout([m for m in metrics if "error" in m.kinds], ()))
-    notices = Table(["kind"], Layout([m for m in metrics if "notice" in m.kinds], ()))
-    tables = [table for table in (traffic, errors, notices) if table.layout.slots]
-    wanted = Wanted(frozenset(label.field for label in labels), traffic.layout.fields)
-    readers = _readers(choice, wanted, Wanted(frozenset(label.field for label in error_labels())))
-    stages = []
-    for reader in readers:
-        feeds: tuple[Feed, ...] = ()
-        if reader.kind in traffic.layout.kinds:
-            feeds = (Feed(traffic, reader, labels),)
-        elif reader.kind in errors.layout.kinds:
-            feeds = (Feed(errors, reader, error_labels()),)
-        stages.append(Stage(reader, feeds))
-    counted = notices if notices.layout.slots else None
-    kinds = [
-        NoticeKind(row.kind, compile_message(row.pattern), None if counted is None else counted.position((row.kind,)))
-        for row in NOTICES
-    ]
-    return Pipeline(stages, tables, kinds, counted, reorder=not choice.formats)
+
+
+def _stages(plan: _Plan, tables: _Tables, choice: Choice) -> list[Stage]:
+    stages: list[Stage] = []
+    for each, reader in zip(plan.formats, plan.readers, strict=True):
+        table, labels = (tables.errors, error_labels()) if each.kind == "error" else (tables.traffic, plan.labels)
+        sources = [LabelReader(label, reader, each.slots) for label in labels]
+        wanted = Wanted(frozenset(name for source in sources for name in source.fields), table.layout.fields)
+        if not isinstance(reader, CompiledFormat):
+            reading: Reader = _library_reader(wanted)
+        elif "log_origin" in reader.fields:
+            steps = compile_format(each.name, each.kind, each.source, Wanted(frozenset()), Steps.EARLIER)
+            stages.append(Stage(steps, (), steps=True))
+            reading = compile_format(each.name, each.kind, each.source, wanted, Steps.LAST)
+        else:
+            reading = compile_format(each.name, each.kind, each.source, wanted)
+        counted = reading.kind in table.layout.kinds
+        stages.append(Stage(reading, (Feed(table, reading, sources, choice.weight),) if counted else ()))
+    return stages

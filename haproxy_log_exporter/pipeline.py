@@ -2,32 +2,40 @@
 
     chunk -> readers, in the order of their success -> feeds -> flush -> tables
 
-Each reader takes its lines out of the chunk and hands on the rest. What all leave is tried as HAProxy's own messages,
-then as lines cut before their end; what is left then is rejected. So for each source, at any flush:
+Each reader takes its lines out of the chunk and hands on the rest. What all leave is taken out of the wrappers of
+containers and journals and tried again; then blanks are let be in cookies; then come HAProxy's own messages, and lines
+cut before their end. What is left then is rejected. So for each source, at any flush:
 lines = counted + notices + filtered + rejected.
 """
 
 import re
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from haproxy_log_exporter.logformat.reader import Reader
+from haproxy_log_exporter.logformat.reader import Extent, Reader
+from haproxy_log_exporter.logformat.wrappers import Unwrapped, Unwrapper
 from haproxy_log_exporter.metrics.pending import Feed
 from haproxy_log_exporter.metrics.shown import Condition, Shown, Tally
 from haproxy_log_exporter.metrics.totals import Table
+from haproxy_log_exporter.sources.framing import LONGEST_LINE
 
 # A flush is due when so many lines wait for it: eight megabytes of references.
 MOST_PENDING = 1 << 20
 
+# The rejected lines that are kept of each source, the last ones, and how many bytes of each.
+MOST_REJECTS = 8
+LONGEST_REJECT = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A reader and the feeds that take its rows."""
+    """A reader and the feeds that take its rows; of a reader of `steps`, the lines are left out as filtered."""
 
     reader: Reader
     feeds: tuple[Feed, ...]
+    steps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +47,26 @@ class NoticeKind:
     place: int | None
 
 
+@dataclass(slots=True)
+class Intake:
+    """What is known of one source's lines: their tally, the wrappers they come in, and the last that were rejected.
+
+    `facilities` gives the lines of the syslog facilities to be read, where not all are.
+    """
+
+    tally: Tally
+    unwrapper: Unwrapper
+    facilities: re.Pattern[bytes] | None = None
+    wrapped: bool = False
+    rejects: deque[bytes] = field(default_factory=lambda: deque(maxlen=MOST_REJECTS))
+
+
 @dataclass
 class Pipeline:
     """Stages and tables, and what was counted since the last flush.
 
-    `take` and `flush` belong to one thread; `shown` may be called from any.
+    `take` and `flush` belong to one thread; `shown` may be called from any. Each notice stands for `weight` of them;
+    lines have theirs in their feeds.
     """
 
     stages: list[Stage]
@@ -51,61 +74,99 @@ class Pipeline:
     notices: Sequence[NoticeKind] = ()
     notices_table: Table | None = None
     reorder: bool = True
+    weight: int = 1
     pending: int = 0
     _parsed: Counter[str] = field(default_factory=Counter)
     _recent: Counter[str] = field(default_factory=Counter)
     _noticed: Counter[int] = field(default_factory=Counter)
-    _tallies: dict[str, Tally] = field(default_factory=dict)
+    _intakes: dict[str, Intake] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _shown_tallies: dict[str, Tally] = field(default_factory=dict)
+    _shown_rejects: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     _shown_parsed: Counter[str] = field(default_factory=Counter)
     _conditions: Mapping[str, Condition] = field(default_factory=dict)
 
-    def tally(self, source: str) -> Tally:
-        """Give a source's tally, which appears in what is shown from the next flush on."""
-        return self._tallies.setdefault(source, Tally())
+    def intake(self, source: str, facilities: re.Pattern[bytes] | None = None) -> Intake:
+        """Give a source's intake, whose tally appears in what is shown from the next flush on."""
+        return self._intakes.setdefault(source, Intake(Tally(), Unwrapper(LONGEST_LINE), facilities))
 
-    def take(self, chunk: bytes, tally: Tally) -> None:
+    def take(self, chunk: bytes, intake: Intake) -> None:
         """Count a chunk of whole lines, each ending in a newline."""
-        tally.bytes_read += len(chunk)
-        counted = tally.counted
-        rest = self._read(chunk, tally)
-        if tally.counted > counted:
-            tally.newest = _last_but(chunk, rest)
-        if rest:
-            rest = self._classify(rest, tally)
-        if rest:
-            rest = self._read(rest, tally, cut=True)
-        tally.rejected += rest.count(b"\n")
+        intake.tally.bytes_read += len(chunk)
+        if intake.facilities:
+            kept = b"".join(intake.facilities.findall(chunk))
+            intake.tally.filtered += chunk.count(b"\n") - kept.count(b"\n")
+            chunk = kept
+        rest = b"" if intake.wrapped else self._read(chunk, intake)
+        if rest or intake.wrapped:
+            self._unwrapped(intake.unwrapper.unwrap(rest or chunk), intake)
 
-    def _read(self, chunk: bytes, tally: Tally, *, cut: bool = False) -> bytes:
+    def end(self, intake: Intake) -> None:
+        """Count what a finished source left of a line in parts."""
+        self._unwrapped(intake.unwrapper.end(), intake)
+
+    def _unwrapped(self, found: Unwrapped, intake: Intake) -> None:
+        """Count what was in wrappers, which are opened first from now on if there were any, and what was in none."""
+        bare = self._read(found.rest, intake) if intake.wrapped else found.rest
+        intake.wrapped = bool(found.lines)
+        self._settle(bare, intake)
+        self._settle(self._read(found.lines, intake), intake)
+        for times, lines in found.repeated:
+            self._settle(self._read(lines, intake, times=times), intake, times)
+        intake.tally.rejected += found.overlong
+
+    def _settle(self, chunk: bytes, intake: Intake, times: int = 1) -> None:
+        """Read what no format takes as it is."""
+        rest = self._read(chunk, intake, Extent.LOOSE, times)
+        if rest:
+            rest = self._classify(rest, intake.tally, times)
+        if rest:
+            rest = self._read(rest, intake, Extent.CUT, times)
+        if rest:
+            intake.tally.rejected += rest.count(b"\n") * times
+            last = rest[:-1].rsplit(b"\n", MOST_REJECTS)[-MOST_REJECTS:]
+            intake.rejects.extend(line[:LONGEST_REJECT] for line in last)
+
+    def _read(self, chunk: bytes, intake: Intake, extent: Extent = Extent.WHOLE, times: int = 1) -> bytes:
+        tally, given, counted = intake.tally, chunk, intake.tally.counted
         for stage in self.stages:
-            rows = stage.reader.read_cut(chunk) if cut else stage.reader.read(chunk)
-            if rows.lines:
-                for feed in stage.feeds:
-                    feed.take(rows)
-                tally.counted += rows.lines
-                tally.truncated += rows.lines if cut else 0
-                self._parsed[stage.reader.name] += rows.lines
-                self._recent[stage.reader.name] += rows.lines
-                self.pending += rows.lines
-            chunk = rows.rest
             if not chunk:
                 break
+            rows = stage.reader.read(chunk, extent)
+            if rows.lines:
+                lines = rows.lines * times
+                for feed in stage.feeds:
+                    feed.take(rows, times)
+                if stage.steps:
+                    tally.filtered += lines
+                else:
+                    tally.counted += lines
+                    tally.truncated += lines if extent is Extent.CUT else 0
+                    self._parsed[stage.reader.name] += lines
+                self._recent[stage.reader.name] += lines
+                self.pending += rows.lines
+            chunk = rows.rest
+        if tally.counted > counted and extent is not Extent.CUT:
+            tally.newest = _last_but(given, chunk)
         return chunk
 
-    def _classify(self, chunk: bytes, tally: Tally) -> bytes:
+    def _classify(self, chunk: bytes, tally: Tally, times: int) -> bytes:
         """Count HAProxy's own messages; give the lines that are none."""
         for notice in self.notices:
             pieces = notice.pattern.split(chunk)
             chunk, lines = b"".join(filter(None, pieces[1::2])), len(pieces) // 2
-            found = lines - chunk.count(b"\n")
+            found = (lines - chunk.count(b"\n")) * times
             tally.notices += found
             if found and notice.place is not None:
                 self._noticed[notice.place] += found
             if not chunk:
                 break
         return chunk
+
+    def exchange(self, stages: list[Stage]) -> None:
+        """Read lines by other stages from now on, whose feeds fill the same tables."""
+        self.flush(self._conditions)
+        self.stages = stages
 
     def flush(self, conditions: Mapping[str, Condition] | None = None) -> None:
         """Fold what has gathered into the totals, all of it at one moment for whoever looks at them.
@@ -115,11 +176,14 @@ class Pipeline:
         changes = [(feed.table, feed.fold()) for stage in self.stages for feed in stage.feeds]
         if self.notices_table is not None:
             one = self.notices_table.layout.line("notice")
-            changes.append((self.notices_table, {place: one * count for place, count in self._noticed.items()}))
+            changes.append(
+                (self.notices_table, {place: one * count * self.weight for place, count in self._noticed.items()})
+            )
         with self._lock:
             for table, change in changes:
                 table.add(change)
-            self._shown_tallies = {source: replace(tally) for source, tally in self._tallies.items()}
+            self._shown_tallies = {source: replace(intake.tally) for source, intake in self._intakes.items()}
+            self._shown_rejects = {source: tuple(intake.rejects) for source, intake in self._intakes.items()}
             self._shown_parsed = self._parsed.copy()
             self._conditions = conditions or {}
         self._noticed.clear()
@@ -134,7 +198,7 @@ class Pipeline:
         """Copy the references to all that was flushed."""
         with self._lock:
             tables = [(table.layout, table.snapshot()) for table in self.tables]
-            return Shown(tables, self._shown_tallies, self._shown_parsed, self._conditions)
+            return Shown(tables, self._shown_tallies, self._shown_parsed, self._conditions, self._shown_rejects)
 
 
 def _last_but(chunk: bytes, rest: bytes) -> bytes:

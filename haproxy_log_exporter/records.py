@@ -1,21 +1,24 @@
 """One line at a time, with all its fields: for `parse`, and for the time of a source's newest line."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from haproxy_log_exporter.labels.catalogue import Label, Reading, read_label, split_headers
+from haproxy_log_exporter.labels.catalogue import Label, Reading, read_label
 from haproxy_log_exporter.logformat.compiler import compile_message
 from haproxy_log_exporter.logformat.envelopes import ENVELOPE
 from haproxy_log_exporter.logformat.fields import KINDS, NUMBERS, Kind
+from haproxy_log_exporter.logformat.notation import PLAIN, Notation
 from haproxy_log_exporter.logformat.presets import NOTICES
-from haproxy_log_exporter.logformat.reader import Reader, Rows
+from haproxy_log_exporter.logformat.reader import Extent, Reader, Rows
 
 _CONNECTIONS = ("actconn", "feconn", "beconn", "srv_conn")
-_PATH = Label("http_request_path", "http_request_path", Reading.PATH)
-_VERSION = Label("http_version", "http_version", Reading.VERSION)
+_READ_AS_LABELS = {
+    "http_request_path": Label("http_request_path", "http_request_path", Reading.PATH),
+    "http_version": Label("http_version", "http_version", Reading.VERSION),
+}
 _DATES = ("%d/%b/%Y:%H:%M:%S.%f", "%d/%b/%Y:%H:%M:%S %z", "%d/%b/%Y:%H:%M:%S")
 
 _ENVELOPE = re.compile(ENVELOPE.encode("latin-1"))
@@ -25,12 +28,13 @@ Fields = dict[str, bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a line is and its fields' bytes; those that the line lacks are None."""
+    """What a line is, its fields' bytes, and how they stand in it; fields that the line lacks are None."""
 
     kind: str
     format: str
     truncated: bool
     fields: Fields
+    notations: Mapping[str, Notation] = field(default_factory=dict)
 
 
 class Parser:
@@ -44,16 +48,17 @@ class Parser:
     def parse(self, line: bytes) -> Record:
         """Read a line, without its newline."""
         chunk = line + b"\n"
-        for position, reader in enumerate(self._readers):
-            rows = reader.read(chunk)
-            if rows.lines:
-                self._readers.insert(0, self._readers.pop(position))
-                return _record(reader, rows, truncated=False)
+        for extent in (Extent.WHOLE, Extent.LOOSE):
+            for position, reader in enumerate(self._readers):
+                rows = reader.read(chunk, extent)
+                if rows.lines:
+                    self._readers.insert(0, self._readers.pop(position))
+                    return _record(reader, rows, truncated=False)
         for _, pattern in self._notices:
             if pattern.split(chunk)[1] is None:
                 return Record("notice", "", truncated=False, fields={"message": _message(line)})
         for reader in self._readers:
-            rows = reader.read_cut(chunk)
+            rows = reader.read(chunk, Extent.CUT)
             if rows.lines:
                 return _record(reader, rows, truncated=True)
         return Record("rejected", "", truncated=False, fields={})
@@ -61,7 +66,7 @@ class Parser:
 
 def _record(reader: Reader, rows: Rows, *, truncated: bool) -> Record:
     fields = {group[0]: column[0] for group, column in zip(reader.groups, rows.columns, strict=True)}
-    return Record(reader.kind, reader.name, truncated, fields)
+    return Record(reader.kind, reader.name, truncated, fields, reader.notations)
 
 
 def _message(line: bytes) -> bytes:
@@ -78,34 +83,41 @@ def as_json(record: Record, line: bytes) -> dict[str, Any]:
     if record.truncated:
         found["truncated"] = True
     for name, kind in KINDS.items():
-        value = record.fields.get(name)
         if name == _CONNECTIONS[0]:
-            counts = [record.fields.get(each) for each in _CONNECTIONS]
+            counts = [_value(record, each, KINDS[each]) for each in _CONNECTIONS]
             if any(count is not None for count in counts):
-                found["connections"] = [None if count is None else int(count) for count in counts]
-        elif value is not None and name not in _CONNECTIONS:
-            read = _value(name, kind, value)
-            if read is not None:
-                found[name] = read
+                found["connections"] = counts
+        elif name not in _CONNECTIONS:
+            _put(found, name, _value(record, name, kind))
+    for name in record.fields:
+        if name not in KINDS:
+            _put(found, name, _value(record, name, Kind.TEXT))
     if record.kind == "rejected":
         found["line"] = line.decode("utf-8", "replace")
     return found
 
 
-def _value(name: str, kind: Kind, value: bytes) -> Any:
-    if name == _PATH.name:
-        return read_label(_PATH, value)
-    if name == _VERSION.name:
-        return read_label(_VERSION, value) or None
-    if kind is Kind.FLAG:
-        return bool(value)
-    if kind is Kind.LIST:
-        return [header.decode("utf-8", "replace") for header in split_headers(value)]
-    if kind in NUMBERS:
-        return None if value in (b"", b"-") else int(value)
-    if kind in (Kind.WORD, Kind.ADDRESS) and value in (b"", b"-"):
+def _put(found: dict[str, Any], name: str, value: Any) -> None:
+    if value is not None:
+        found[name] = value
+
+
+def _value(record: Record, name: str, kind: Kind) -> Any:
+    """Give a field's value as JSON has it; None where the line lacks it."""
+    raw = record.fields.get(name)
+    if raw is None:
         return None
-    return value.decode("utf-8", "replace")
+    notation = record.notations.get(name, PLAIN)
+    if name in _READ_AS_LABELS:
+        return read_label(_READ_AS_LABELS[name], raw, notation) or None
+    if kind is Kind.FLAG:
+        return read_label(Label(name, name, Reading.FLAG), raw, notation) == "true"
+    if kind is Kind.LIST:
+        return [header.decode("utf-8", "replace") for header in notation.headers(raw)]
+    value = notation.value(raw)
+    if value is None:
+        return None
+    return int(value) if kind in NUMBERS else value.decode("utf-8", "replace")
 
 
 def line_time(record: Record, to_local: Callable[[datetime], datetime] = datetime.astimezone) -> float | None:

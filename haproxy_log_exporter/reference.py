@@ -13,7 +13,8 @@ from haproxy.line import Line
 
 from haproxy_log_exporter.logformat.compiler import Wanted
 from haproxy_log_exporter.logformat.envelopes import ENVELOPE
-from haproxy_log_exporter.logformat.reader import Column, Rows
+from haproxy_log_exporter.logformat.notation import Notation
+from haproxy_log_exporter.logformat.reader import Column, Extent, Rows
 
 # From the library's attributes to the catalogue's fields; those that it does not keep are missing.
 _ATTRIBUTES = {
@@ -56,6 +57,8 @@ class ReferenceReader:
     name = "haproxy-log-analysis"
     kind = "http"
     fields = frozenset(_ATTRIBUTES)
+    notations: Mapping[str, Notation] = {}
+    names: Mapping[str, str] = {}
 
     def __init__(self, wanted: Wanted | None) -> None:
         """Give a column to each wanted field, or to all."""
@@ -63,8 +66,10 @@ class ReferenceReader:
         self.groups = tuple((name,) for name in _ATTRIBUTES if name in names)
         self.splitters: Mapping[tuple[str, ...], re.Pattern[bytes]] = {}
 
-    def read(self, chunk: bytes) -> Rows:
-        """Read a chunk of whole lines, each ending in a newline."""
+    def read(self, chunk: bytes, extent: Extent = Extent.WHOLE) -> Rows:
+        """Read a chunk of whole lines, each ending in a newline; the library knows no other extent."""
+        if extent is not Extent.WHOLE:
+            return Rows(0, [], chunk)
         columns: list[list[bytes | None]] = [[] for _ in self.groups]
         rest, count = [], 0
         for raw in chunk.split(b"\n")[:-1]:
@@ -77,10 +82,6 @@ class ReferenceReader:
                 column.append(_field(line, name))
         found: list[Column] = [*columns]
         return Rows(count, found, b"".join(rest))
-
-    def read_cut(self, chunk: bytes) -> Rows:
-        """Read nothing: the library knows whole lines alone."""
-        return Rows(0, [], chunk)
 
 
 def read_line(raw: bytes) -> Line | None:

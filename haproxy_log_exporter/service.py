@@ -9,9 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import FrameType
 
-from haproxy_log_exporter.engine import Choice, build_pipeline, compile_all
+from haproxy_log_exporter.configuration import ConfigFiles
+from haproxy_log_exporter.engine import Assembly, Choice, compile_all
+from haproxy_log_exporter.errors import UsageError
+from haproxy_log_exporter.formats import configured_formats, with_former
+from haproxy_log_exporter.logformat.envelopes import compile_facilities
 from haproxy_log_exporter.metrics.own import FlushDurations, OwnMetrics, OwnState
-from haproxy_log_exporter.pipeline import MOST_PENDING, Pipeline
+from haproxy_log_exporter.pipeline import MOST_PENDING, Intake
 from haproxy_log_exporter.records import Parser, line_time
 from haproxy_log_exporter.settings import Settings
 from haproxy_log_exporter.sources.base import Source
@@ -36,27 +40,55 @@ _GATHER_DATAGRAMS_SECONDS = 0.001
 # holds some 250 datagrams.
 _SWITCH_SECONDS = 0.001
 
+# Rejected lines are named in the log no more often.
+_REJECTS_SECONDS = 60.0
+
 # Files are polled until they have been quiet for so long, then watched.
 _QUIET_SECONDS = 2.0
+
+
+class RejectsLog:
+    """Names rejected lines in the log, of each source at most once a minute."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        """`now` gives seconds that never go back."""
+        self._now = now
+        self._named: dict[str, tuple[float, int]] = {}
+
+    def look_at(self, name: str, intake: Intake) -> None:
+        """Name what was rejected since the last time, if that was long enough ago."""
+        before, counted = self._named.get(name, (-_REJECTS_SECONDS, 0))
+        rejected = intake.tally.rejected
+        if rejected == counted or self._now() - before < _REJECTS_SECONDS:
+            return
+        self._named[name] = (self._now(), rejected)
+        last = intake.rejects[-1].decode("utf-8", "backslashreplace") if intake.rejects else "too long to be kept"
+        logger.warning("%s: %d lines rejected; the last: %s", name, rejected - counted, last)
 
 
 class Service:
     """Reads sources into a pipeline and serves what is flushed."""
 
-    def __init__(self, settings: Settings, choice: Choice) -> None:
-        """Build all parts; open nothing yet.
+    def __init__(self, settings: Settings, choice: Choice, config: ConfigFiles | None = None) -> None:
+        """Build all parts; open nothing yet. `config` is haproxy.cfg, from which the choice's formats were read.
 
         Raises:
             UsageError: with every mistake in formats, labels and metrics.
         """
-        self.pipeline: Pipeline = build_pipeline(choice)
+        self._assembly = Assembly(choice)
+        self.pipeline = self._assembly.pipeline
+        self._config = config
+        self._configured = choice.configured
+        self._facilities = compile_facilities(settings.facilities) if settings.facilities else None
         taken: set[Identity] = set()
         self._files = [
             FileSource(pattern, from_beginning=settings.start == "beginning", taken=taken) for pattern in settings.files
         ]
         self._datagrams = [DatagramSource(url.text, url.address) for url in settings.syslog]
         self._sources: Sequence[Source] = [*self._files, *self._datagrams]
-        self._parser = Parser(compile_all(choice.formats, choice.parser))
+        self._intakes: dict[str, Intake] = {}
+        self._parser = Parser(compile_all(choice))
+        self._rejects = RejectsLog(time.monotonic)
         self._flushes = FlushDurations()
         state = OwnState(lambda: self.web.refused, time.time, self._flushes)
         self.web = WebServer(
@@ -73,6 +105,7 @@ class Service:
         self._selector = selectors.DefaultSelector()
         self._ready = False
         self._stopping = False
+        self._reloading = False
         self._next_flush = 0.0
         self._active_until = 0.0
 
@@ -106,9 +139,15 @@ class Service:
             wake.set()
 
     def stop_on_signals(self) -> None:
-        """Let SIGTERM and SIGINT stop the service."""
+        """Let SIGTERM and SIGINT stop the service, and SIGHUP read haproxy.cfg again."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGHUP, self._on_reload)
+
+    def _on_reload(self, _number: int, _frame: FrameType | None) -> None:
+        self._reloading = True
+        if self._wake:
+            self._wake.set()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self.stop()
@@ -121,7 +160,8 @@ class Service:
             descriptor = source.fileno()
             if descriptor is not None:
                 self._selector.register(descriptor, selectors.EVENT_READ)
-            self.pipeline.tally(source.name)
+            syslog = source in self._datagrams
+            self._intakes[source.name] = self.pipeline.intake(source.name, self._facilities if syslog else None)
         self._flush()
         self.web.start()
         sys.setswitchinterval(_SWITCH_SECONDS)
@@ -135,9 +175,9 @@ class Service:
             lines = source.read()
             if not lines.chunk and not lines.overlong:
                 continue
-            tally = self.pipeline.tally(source.name)
-            tally.rejected += lines.overlong
-            self.pipeline.take(lines.chunk, tally)
+            intake = self._intakes[source.name]
+            intake.tally.rejected += lines.overlong
+            self.pipeline.take(lines.chunk, intake)
             most = max(most, len(lines.chunk))
             lines_of_files = lines_of_files or source.fileno() is None
         now = time.monotonic()
@@ -145,6 +185,7 @@ class Service:
             self._poll_files(now)
         if now >= self._next_flush or self.pipeline.pending > MOST_PENDING:
             self._flush()
+            self._reload_if_changed()
         if most < _FULL:
             self._wait(now, gathering=most > 0)
 
@@ -174,8 +215,9 @@ class Service:
 
     def _flush(self) -> None:
         began = time.monotonic()
-        for source in self._sources:
-            tally = self.pipeline.tally(source.name)
+        for name, intake in self._intakes.items():
+            tally = intake.tally
+            self._rejects.look_at(name, intake)
             if tally.newest:
                 moment = line_time(self._parser.parse(tally.newest.rstrip(b"\n")))
                 tally.newest_time = tally.newest_time if moment is None else moment
@@ -183,6 +225,25 @@ class Service:
         self.pipeline.flush({source.name: replace(source.condition()) for source in self._sources})
         self._next_flush = began + FLUSH_SECONDS
         self._flushes.observe(time.monotonic() - began)
+
+    def _reload_if_changed(self) -> None:
+        """Read haproxy.cfg again where it has changed; where it is broken, what was read before stays."""
+        asked, self._reloading = self._reloading, False
+        if not self._config or not (asked or self._config.has_changed()):
+            return
+        try:
+            config = self._config.read()
+            found = configured_formats(config)
+            choice = self._assembly.exchange(with_former(found, self._configured))
+        except UsageError as error:
+            for message in error.messages:
+                logger.error("haproxy.cfg is not taken over, what was read before stays: %s", message)  # noqa: TRY400 -- it is no bug
+            return
+        self._configured = found
+        self._parser = Parser(compile_all(choice))
+        for warning in config.warnings:
+            logger.warning("%s", warning)
+        logger.info("haproxy.cfg was read again: %d formats", len(found))
 
     def _end(self) -> None:
         self._ready = False

@@ -12,6 +12,7 @@ from typing import Any
 
 from haproxy_log_exporter.address import Address, read_address
 from haproxy_log_exporter.labels.catalogue import DEFAULT_LABELS
+from haproxy_log_exporter.logformat.envelopes import FACILITIES
 from haproxy_log_exporter.metrics.catalogue import DEFAULT_BUCKETS, DEFAULT_METRICS
 
 ENVIRONMENT_PREFIX = "HAPROXY_LOG_EXPORTER_"
@@ -81,6 +82,13 @@ def _bound(text: str) -> str:
     return text
 
 
+def _weight(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        message = f"{text!r} is not a whole number from 1 to 999999999"
+        raise ValueError(message)
+    return int(text)
+
+
 def _syslog(text: str) -> SyslogURL:
     scheme, separator, rest = text.partition("://")
     if not separator or scheme != "udp":
@@ -124,6 +132,10 @@ class Settings:
         (), "--format", read=_text, metavar="NAME_OR_LOG_FORMAT", repeatable=True,
         help="A preset's name or a HAProxy log-format string, tried in this order; all presets without it.",
     )  # fmt: skip
+    haproxy_config: tuple[str, ...] = _knob(
+        (), "--haproxy-config", read=_text, metavar="PATH", repeatable=True,
+        help="Take formats, and the names of captured headers, from haproxy.cfg or a directory of *.cfg.",
+    )  # fmt: skip
     parser: str = _knob(
         "compiled", "--parser", read=_one_of("compiled", "haproxy-log-analysis"), metavar="ENGINE",
         help="compiled, or the haproxy_log_analysis library (slow; httplog only).",
@@ -131,6 +143,14 @@ class Settings:
     start: str = _knob(
         "end", "--start", read=_one_of("end", "beginning"), metavar="WHERE",
         help="Where a file that is there at the start is read from: end or beginning.",
+    )  # fmt: skip
+    facilities: tuple[str, ...] = _knob(
+        (), "--facility", read=_one_of(*FACILITIES), metavar="NAME", repeatable=True,
+        help="Of syslog, read these facilities alone: local0. A line that names none is read as well.",
+    )  # fmt: skip
+    sample_weight: int = _knob(
+        1, "--sample-weight", read=_weight, metavar="N",
+        help="Count each line N times, where HAProxy logs one of N (log … sample 1:N).",
     )  # fmt: skip
     listen_address: Address = _knob(
         Address("", 9129), "--web.listen-address", read=read_address, metavar="ADDRESS",

@@ -1,15 +1,19 @@
 """The labels there are, the field each is read from, and how.
 
-A field of the catalogue is a label under its own name; the rows here are those that are read in another way.
+A field is a label under its own name, and under the names that a format gives it; the rows here are those that are
+read in another way.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
 
 from haproxy_log_exporter.errors import UsageError
+from haproxy_log_exporter.labels.reasons import REASONS
 from haproxy_log_exporter.logformat.fields import KINDS, Kind
+from haproxy_log_exporter.logformat.notation import PLAIN, Notation
 
 DEFAULT_LABELS = ("status_code", "backend_name", "server_name")
 
@@ -17,10 +21,9 @@ Value = bytes | None  # None where the line has no such field
 
 
 class Reading(Enum):
-    """How a field's bytes become a label's value."""
+    """How a field's value becomes a label's."""
 
     TEXT = "text"
-    WORD = "word"
     FLAG = "flag"
     PATH = "path"
     VERSION = "version"
@@ -31,12 +34,17 @@ class Reading(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A label by name, its field, and for a captured header the header's place, from 1."""
+    """A label by name, and its field.
+
+    Of a captured header, the field is the list of all, and either its `place` there from 1 or its `header` is known,
+    the name that haproxy.cfg gives it.
+    """
 
     name: str
     field: str
     reading: Reading
     place: int = 0
+    header: str = ""
 
 
 _OWN_READING: dict[str, Reading] = {
@@ -49,127 +57,110 @@ _DERIVED = (
     Label("status_class", "status_code", Reading.STATUS_CLASS),
     Label("reason", "message", Reading.REASON),
 )
+# Labels that metrics have of their own.
+_TAKEN = frozenset({"reason", "le", "phase"})
+
 # HAProxy writes "#" as #23, and other bytes as #XX: so only that, or a "#" without two digits, begins a fragment.
 _FRAGMENT = re.compile(rb"#(?:23|(?![0-9A-F]{2})).*+", re.DOTALL)
-_HEADER = re.compile(r"(request|response)_header_([1-9][0-9]?)")
-
-# What HAProxy writes of a connection that failed before it was a request: conn_err_code_str() in src/connection.c.
-REASONS = frozenset(
-    {
-        "Connection closed during SSL handshake",
-        "Connection closed while waiting for NetScaler Client IP header",
-        "Connection closed while waiting for PROXY protocol header",
-        "Connection error during SSL handshake",
-        "Connection error while waiting for NetScaler Client IP header",
-        "Connection error while waiting for PROXY protocol header",
-        "General socket error",
-        "Received an invalid NetScaler Client IP magic number",
-        "Out of memory when initializing an SSL connection",
-        "Out of system buffers",
-        "Reached configured maxconn value",
-        "Success",
-        "Too many sockets on the process",
-        "Too many sockets on the system",
-        "Received an invalid PROXY protocol header",
-        "Received an unhandled protocol in the NetScaler Client IP header",
-        "Received an unhandled protocol in the PROXY protocol header",
-        "Received something which does not look like a PROXY protocol header",
-        "Rejected a client-initiated SSL renegotiation attempt",
-        "SSL client CA chain cannot be verified",
-        "SSL client certificate not trusted",
-        "SSL handshake failure",
-        "SSL handshake failure after heartbeat",
-        "Stopped a TLSv1 heartbeat attack",
-        "Timeout during SSL handshake",
-        "Timeout while waiting for a NetScaler Client IP header",
-        "Timeout while waiting for PROXY protocol header",
-        "Too many SSL connections",
-        "Truncated NetScaler Client IP header received",
-        "Truncated PROXY protocol header received",
-    }
-)
+_HEADER = re.compile(r"(request|response)_header_(?:([1-9][0-9]?)|([a-z0-9_]+))")
 
 
-def find_labels(names: Sequence[str], fields: frozenset[str]) -> tuple[Label, ...]:
-    """Look up labels by name; without any, those default ones that the fields can fill.
+@dataclass(frozen=True, slots=True)
+class Fillable:
+    """What the formats in use can fill.
+
+    `fields` of all formats, `names` that formats give to some of them, and the `headers` that are captured by name,
+    as `request_header_host`.
+    """
+
+    fields: AbstractSet[str]
+    names: Mapping[str, str]
+    headers: AbstractSet[str]
+
+    def has(self, label: Label) -> bool:
+        """Whether any format can fill the label."""
+        if label.reading is Reading.HEADER:
+            if label.header:
+                return label.name in self.headers
+            return label.field in self.fields or label.name in self.fields
+        return label.field in self.fields
+
+    def labels(self) -> list[str]:
+        """List the labels, in the order of the catalogue, then those of formats alone."""
+        names: list[str] = []
+        for field, kind in KINDS.items():
+            if field not in self.fields:
+                continue
+            if kind is Kind.LIST:
+                names.append(f"{field[:-1]}_1, …")
+            elif field != "message":
+                names += [field, *(row.name for row in _DERIVED if row.field == field)]
+        return [*names, *sorted(({*self.fields, *self.names} - {*KINDS} - _TAKEN) | {*self.headers})]
+
+
+def find_labels(names: Sequence[str], fillable: Fillable) -> tuple[Label, ...]:
+    """Look up labels by name; without any, those default ones that the formats can fill.
 
     Raises:
-        UsageError: for each name that none of the fields can fill, with those that can be had.
+        UsageError: for each name that none of the formats can fill, with those that can be had.
     """
     found, unknown = [], []
-    for name in names or filter(fields.__contains__, DEFAULT_LABELS):
-        label = _find(name)
-        if label is None or label.field not in fields or name == "reason":
+    for name in names or filter(fillable.fields.__contains__, DEFAULT_LABELS):
+        label = _find(name, fillable)
+        if label is None or name in _TAKEN or not fillable.has(label):
             unknown.append(name)
         else:
             found.append(label)
     if unknown:
-        there_are = ", ".join(available_labels(fields))
+        there_are = ", ".join(fillable.labels())
         raise UsageError(*(f"--labels: no format in use can fill {name!r}; there are {there_are}" for name in unknown))
     return tuple(found)
 
 
-def available_labels(fields: frozenset[str]) -> list[str]:
-    """List the labels that these fields can fill, in the order of the fields' catalogue."""
-    names = []
-    for field, kind in KINDS.items():
-        if field not in fields:
-            continue
-        if kind is Kind.LIST:
-            names.append(f"{field[:-1]}_1, …")
-        elif field != "message":
-            names += [field, *(row.name for row in _DERIVED if row.field == field)]
-    return names
-
-
 def error_labels() -> tuple[Label, ...]:
     """The labels of connection_errors_total."""
-    return (Label("frontend_name", "frontend_name", Reading.WORD), _DERIVED[1])
+    return (Label("frontend_name", "frontend_name", Reading.TEXT), _DERIVED[1])
 
 
-def _find(name: str) -> Label | None:
+def _find(name: str, fillable: Fillable) -> Label | None:
     for row in _DERIVED:
         if row.name == name:
             return row
     if match := _HEADER.fullmatch(name):
-        return Label(name, f"{match[1]}_headers", Reading.HEADER, int(match[2]))
-    kind = KINDS.get(name)
-    if kind is None or kind is Kind.LIST:
+        return Label(name, f"{match[1]}_headers", Reading.HEADER, int(match[2] or 0), match[3] or "")
+    field = fillable.names.get(name, name)
+    if KINDS.get(field) is Kind.LIST:
         return None
-    by_kind = Reading.WORD if kind in (Kind.WORD, Kind.ADDRESS, Kind.PORT) else Reading.TEXT
-    return Label(name, name, _OWN_READING.get(name, by_kind))
+    return Label(name, field, _OWN_READING.get(field, Reading.TEXT))
 
 
-def read_label(label: Label, value: Value) -> str:
+def read_label(label: Label, raw: Value, notation: Notation = PLAIN) -> str:
     """Read a label's value from its field: valid UTF-8, empty where the line has none."""
-    if value is None:
+    if raw is None:
         return ""
+    if label.reading is Reading.HEADER:
+        return read_header(raw, label.place, notation)
+    value = notation.value(raw) or b""
     match label.reading:
-        case Reading.WORD:  # without +Q, HAProxy prints an empty value as "-"
-            return "" if value == b"-" else _decode(value)
         case Reading.FLAG:
-            return "true" if value else "false"
+            return "false" if value in (b"", b"0", b"false") else "true"
         case Reading.PATH:  # RFC 9110, section 4.2.3: an empty path is "/"
-            return _decode(_FRAGMENT.sub(b"", value)) or "/"
+            return "" if raw == b"-" else _decode(_FRAGMENT.sub(b"", value)) or "/"
         case Reading.VERSION:  # a URI that holds a blank has left its end in front
             return _decode(value.rpartition(b" ")[2])
         case Reading.STATUS_CLASS:
             return f"{value[:1].decode()}xx" if re.fullmatch(rb"[1-5][0-9][0-9]", value) else ""
-        case Reading.HEADER:
-            headers = split_headers(value)
-            return _decode(headers[label.place - 1]) if label.place <= len(headers) else ""
         case Reading.REASON:
             text = _decode(value).partition(" (")[0]
             return text if text in REASONS else "other"
-        case Reading.TEXT:
+        case _:
             return _decode(value)
 
 
-def split_headers(value: bytes) -> list[bytes]:
-    """Split captured headers: of a block, {a|b} without its braces; of a list, "a" "b" with its quotes."""
-    if value.startswith(b'"'):
-        return value[1:-1].split(b'" "')
-    return value.split(b"|")
+def read_header(raw: bytes, place: int, notation: Notation) -> str:
+    """Read the captured header at a place, from 1; there is none at 0."""
+    headers = notation.headers(raw)
+    return _decode(headers[place - 1]) if 0 < place <= len(headers) else ""
 
 
 def _decode(value: bytes) -> str:

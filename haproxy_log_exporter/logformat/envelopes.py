@@ -5,6 +5,15 @@ files. None of it is looked at again, so nothing is captured. Each word has a bo
 no header is walked over by every expression, and must not be long to walk over.
 """
 
+import re
+from collections.abc import Sequence
+
+# In the order of their numbers (RFC 5424, section 6.2.1), by HAProxy's names (log_facilities in src/log.c).
+FACILITIES = (
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "auth2", "ftp",
+    "ntp", "audit", "alert", "cron2", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+)  # fmt: skip
+
 # RFC 3164, section 4.1.1, and RFC 5424, section 6.2.1: facility * 8 + severity.
 _PRIORITY = r"(?:<[0-9]{1,3}+>|)"
 
@@ -29,3 +38,13 @@ _HEADER_ISO = rf"{_TIMESTAMP_5424} (?:{_HOST}{_TAG}|)"
 _HEADER_5424 = rf"1 (?:[!-\xff]{{1,255}}+ ){{5}}{_STRUCTURED_DATA} (?>\xef\xbb\xbf|)"
 
 ENVELOPE = rf"{_PRIORITY}(?:{_HEADER_3164}|{_HEADER_ISO}|{_HEADER_5424}|)"
+
+
+def compile_facilities(names: Sequence[str]) -> re.Pattern[bytes]:
+    """Compile what finds the lines of some facilities in a chunk: its first group is a line of them, or nothing.
+
+    A line without a priority names no facility, nor does one below 8, as `log … format short` writes it.
+    """
+    numbers = [FACILITIES.index(name) for name in names]
+    wanted = "|".join(str(number * 8 + severity) for number in numbers for severity in range(8))
+    return re.compile(f"(?:((?><(?:[0-7]|{wanted})>|(?!<[0-9]{{1,3}}>)).*+\n)|.*+\n)".encode())

@@ -64,8 +64,3 @@ NOTICES: tuple[Notice, ...] = (
     Notice("proxy_paused", r"(?:Paus(?:ed|ing)|Resum(?:ed|ing)|Enabl(?:ed|ing)) $text*+"),
     Notice("other", rf"(?:{_SERVER}|Proxy $word++ reached |SIGHUP(?: received,|: (?:Server|Proxy|Backup)) )$text*+"),
 )
-
-
-def is_preset(text: str) -> bool:
-    """Whether the text can only be meant as a preset's name: a log-format has a percent sign."""
-    return "%" not in text

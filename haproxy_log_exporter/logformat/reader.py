@@ -2,9 +2,20 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import NamedTuple, Protocol
 
+from haproxy_log_exporter.logformat.notation import Notation
+
 Column = Sequence[bytes | None]  # None where the line has no such field
+
+
+class Extent(Enum):
+    """How much of a line must be as the format says."""
+
+    WHOLE = "all of it, in which blanks end what hardly ever holds one"
+    LOOSE = "all of it, in which blanks may be part of what hardly ever holds one"
+    CUT = "the beginning, as far as a count needs it"
 
 
 class Rows(NamedTuple):
@@ -41,8 +52,13 @@ class Reader(Protocol):
     def splitters(self) -> Mapping[tuple[str, ...], re.Pattern[bytes]]:
         """What tells the fields of a group apart, for groups of several."""
 
-    def read(self, chunk: bytes) -> Rows:
-        """Read a chunk of whole lines, each ending in a newline."""
+    @property
+    def notations(self) -> Mapping[str, Notation]:
+        """How fields stand in the lines; as they are where nothing is said."""
 
-    def read_cut(self, chunk: bytes) -> Rows:
-        """Read lines of the format that were cut before their end."""
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Further names of fields, as the format gives them."""
+
+    def read(self, chunk: bytes, extent: Extent = Extent.WHOLE) -> Rows:
+        """Read a chunk of whole lines, each ending in a newline, as far as `extent` asks."""

@@ -1,9 +1,10 @@
 """Reads a HAProxy log-format string into items.
 
-The grammar is HAProxy's (configuration manual, chapter 8.2.6, and `parse_logformat_string` in src/log.c); each
-function below is headed by its production. An error shows the string with a caret under the place.
+The grammar is HAProxy's (configuration manual, chapter 8.2.6, and `lf_expr_compile` in src/log.c); each function below
+is headed by its production. An error shows the string with a caret under the place.
 """
 
+import re
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -25,7 +26,12 @@ class Item:
     flags: frozenset[str] = frozenset()
 
 
-FLAGS = frozenset({"Q", "E", "X", "json", "cbor", "bin"})
+# What a flag list may hold; HAProxy takes no notice of anything else.
+FLAGS = frozenset({"Q", "E", "X", "M", "json", "cbor", "bin"})
+
+_ALIAS = re.compile(r"[A-Za-z0-9]+")
+_NAME = re.compile(r"\(([-A-Za-z0-9_]*)(?::([^)]*))?\)")
+_TYPES = ("str", "sint", "bool")
 
 
 def tokenize(source: str) -> list[Item]:
@@ -33,8 +39,9 @@ def tokenize(source: str) -> list[Item]:
 
     log-format = *( literal / "%%" / value )
 
-    Adjacent literals are joined, runs of unescaped blanks are one blank and those at the start are none, as HAProxy
-    prints them. `%o` gives its flags to all that follows and is no item itself.
+    Adjacent literals are joined, runs of blanks are one blank and those at the start are none, as HAProxy prints them.
+    `%o` gives its flags to all that follows and is no item itself. Where it asks for JSON, a line is one object of the
+    items that have a name, and the literals of that object take the place of those written.
 
     Raises:
         UsageError: with the string and a caret under the first place that HAProxy would refuse.
@@ -44,7 +51,11 @@ def tokenize(source: str) -> list[Item]:
 
 def complain(source: str, position: int, problem: str) -> NoReturn:
     """Raise a UsageError that shows the source with a caret under the position."""
-    message = f"log-format: {problem}\n    {source}\n    {' ' * position}^"
+    start = source.rfind("\n", 0, position) + 1
+    end = source.find("\n", position)
+    line = source[start : None if end < 0 else end]
+    indent = "".join(char if char == "\t" else " " for char in line[: position - start])
+    message = f"log-format: {problem}\n    {line}\n    {indent}^"
     raise UsageError(message)
 
 
@@ -54,7 +65,8 @@ class _Tokenizer:
     def __init__(self, source: str) -> None:
         self.source = source
         self.at = 0
-        self.common: frozenset[str] = frozenset()
+        self.common: frozenset[str] = frozenset()  # given by the last %o
+        self.everywhere: frozenset[str] | None = None  # given by every %o
 
     def items(self) -> list[Item]:
         found: list[Item] = []
@@ -62,19 +74,23 @@ class _Tokenizer:
             item = self._value() if self._is_value() else self._literal()
             if item.name == "o":
                 self.common = item.flags
+                self.everywhere = item.flags if self.everywhere is None else self.everywhere & item.flags
             elif not found and item.text == " ":
                 continue
             elif found and not item.name and not found[-1].name:
                 found[-1] = replace(found[-1], text=_join(found[-1].text, item.text))
             else:
                 found.append(item)
-        return found
+        return _as_object(found) if "json" in (self.everywhere or ()) else found
 
     def _is_value(self) -> bool:
         return self.source[self.at] == "%" and not self.source.startswith("%%", self.at)
 
     def _literal(self) -> Item:
-        r"""Literal = "%%" / "\" CHAR / 1*BLANK / CHAR."""
+        r"""Literal = "%%" / "\" CHAR / 1*BLANK / CHAR.
+
+        The backslash is what haproxy.cfg needs outside of quotes, so that a string can be pasted from there.
+        """
         start, char = self.at, self.source[self.at]
         if char == "\\" and start + 1 < len(self.source):
             self.at += 2
@@ -83,10 +99,8 @@ class _Tokenizer:
             self.at += 2
             return Item(start, text="%")
         self.at += 1
-        if char in " \t":
-            while self.at < len(self.source) and self.source[self.at] in " \t":
-                self.at += 1
-            char = " "
+        while char == " " and self.source.startswith(" ", self.at):
+            self.at += 1
         return Item(start, text=char)
 
     def _value(self) -> Item:
@@ -94,61 +108,90 @@ class _Tokenizer:
         start = self.at
         self.at += 1
         label = self._name() if self._peek() == "(" else ""
-        flags = self._flags() if self._peek() == "{" else self.common
+        given = self._peek() == "{"
+        flags = self._flags() if given else self.common
         if self._peek() == "[":
             return Item(start, name=self._expression(), label=label, flags=flags)
-        begin = self.at
-        while self._peek().isalpha():
-            self.at += 1
-        if self.at == begin:
+        alias = _ALIAS.match(self.source, self.at)
+        if alias and (given or not alias[0][0].isdigit()):
+            self.at = alias.end()
+            return Item(start, name=alias[0], label=label, flags=flags)
+        if given or label or self._peek() in ("", " ", "\t") or alias:
             complain(self.source, start, "a % must be followed by a name, a {flag}, an [expression] or another %")
-        return Item(start, name=self.source[begin : self.at], label=label, flags=flags)
+        return self._literal()  # HAProxy leaves out a "%" before any other sign
 
     def _peek(self) -> str:
         return self.source[self.at : self.at + 1]
 
-    def _until(self, closing: str, what: str) -> str:
-        end = self.source.find(closing, self.at)
-        if end < 0:
-            complain(self.source, self.at, f"this {what} has no closing {closing!r}")
-        inside = self.source[self.at + 1 : end]
-        self.at = end + 1
-        return inside
-
     def _name(self) -> str:
-        """Read the name of `%(name:type)`."""
-        return self._until(")", "name").partition(":")[0]
+        """Name = 1*( ALPHA / DIGIT / "_" / "-" ), type = "str" / "sint" / "bool"."""
+        match = _NAME.match(self.source, self.at)
+        if not match:
+            complain(self.source, self.at, "a name is letters, digits, _ and -, closed by ')'")
+        if match[2] is not None and match[2] not in _TYPES:
+            complain(self.source, match.start(2), f"unknown type {match[2]!r}; there are {', '.join(_TYPES)}")
+        self.at = match.end()
+        return match[1]
 
     def _flags(self) -> frozenset[str]:
         """Flags = [ ( "+" / "-" ) flag *( "," ( "+" / "-" ) flag ) ], applied upon those of `%o`."""
-        start, flags = self.at, set(self.common)
-        for word in self._until("}", "flag list").split(","):
-            sign, flag = word.strip()[:1], word.strip()[1:]
-            if flag not in FLAGS or sign not in ("+", "-"):
-                complain(
-                    self.source, start, f"unknown flag {word.strip()!r}; there are +Q, +E, +X, +json, +bin and -Q, …"
-                )
-            (flags.add if sign == "+" else flags.discard)(flag)
+        start = self.at
+        end = self.source.find("}", start)
+        if end < 0:
+            complain(self.source, start, "this flag list has no closing '}'")
+        self.at = end + 1
+        flags = set(self.common)
+        for word in self.source[start + 1 : end].split(","):
+            sign, flag = word[:1], word[1:]
+            if sign == "+" and flag in FLAGS:
+                flags.add(flag)
+            elif sign == "-":
+                flags.discard(flag)
         return frozenset(flags)
 
     def _expression(self) -> str:
-        """Expression = "[" *( quoted / nested brackets / CHAR ) "]"; the brackets are part of the name."""
-        start, depth, quote = self.at, 0, ""
+        """Expression = "[" call *( "," call ) "]", call = name [ "(" arguments ")" ]; the brackets are kept."""
+        start = self.at
+        self.at += 1
+        while True:
+            begin = self.at
+            while self._peek() not in ("", "(", ")", ",", "[", "]", " "):
+                self.at += 1
+            if self.at == begin:
+                complain(self.source, self.at, "the name of a sample or a converter is missing here")
+            if self._peek() == "(":
+                self._arguments()
+            if self._peek() == "]":
+                self.at += 1
+                return self.source[start : self.at]
+            if self._peek() != ",":
+                complain(self.source, start, "this expression has no closing ']'")
+            self.at += 1
+
+    def _arguments(self) -> None:
+        """Arguments = *( quoted / CHAR ) up to the first ")" that is in no quotes."""
+        start, quote = self.at, ""
         while self.at < len(self.source):
             char = self.source[self.at]
             self.at += 1
-            if char == "\\":
-                self.at += 1
-            elif quote:
+            if quote:
                 quote = "" if char == quote else quote
             elif char in "'\"":
                 quote = char
-            elif char in "[]":
-                depth += 1 if char == "[" else -1
-                if depth == 0:
-                    return self.source[start : self.at]
-        complain(self.source, start, "this expression has no closing ']'")
+            elif char == ")":
+                return
+        complain(self.source, start, f"this list of arguments has no closing {quote or ')'}")
 
 
 def _join(left: str, right: str) -> str:
     return left if left.endswith(" ") and right == " " else left + right
+
+
+def _as_object(items: list[Item]) -> list[Item]:
+    """Write out what `%{+json}o` makes of a format: {"name": value, "name": value}, without what has no name."""
+    found: list[Item] = []
+    for item in items:
+        if item.name and item.label:
+            before = f'{", " if found else "{"}"{item.label}": '
+            found += [Item(item.position, text=before), replace(item, flags=item.flags | {"json"})]
+    return [*found, Item(len(found), text="}" if found else "{}")]

@@ -102,13 +102,13 @@ def _contribution(slot: Slot, variant: int, text: bytes) -> int:
         case Way.LINES:
             return 0
         case Way.OBSERVE:
-            if text[:1] in (b"-", b"+"):
+            if text[:1] in (b"-", b"+", b""):
                 return 0
             number = int(text)
             bucket = bisect_left(slot.bounds, number)
             return (1 << _LANE_BITS * (slot.lane + bucket)) + (number << _LANE_BITS * slot.sum_lane)
         case Way.ADD:
-            return max(0, int(text)) << _LANE_BITS * slot.lane
+            return (int(text) if text[:1] not in (b"-", b"") else 0) << _LANE_BITS * slot.lane
         case Way.FLAG:
             return (1 if text else 0) << _LANE_BITS * slot.lane
         case Way.ABORT:

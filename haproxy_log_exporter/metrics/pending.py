@@ -6,10 +6,12 @@ list and only then looks at the labels, once for each distinct set.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice, repeat
+from operator import mul
 
-from haproxy_log_exporter.labels.catalogue import Label, Value, read_label
+from haproxy_log_exporter.labels.catalogue import Value
+from haproxy_log_exporter.labels.reading import LabelReader
 from haproxy_log_exporter.logformat.reader import Reader, Rows
 from haproxy_log_exporter.metrics.layout import Contributions
 from haproxy_log_exporter.metrics.totals import Table
@@ -23,14 +25,14 @@ _exhaust = deque[None](maxlen=0).extend
 class Feed:
     """Takes the rows of one format for one table."""
 
-    def __init__(self, table: Table, reader: Reader, labels: Sequence[Label]) -> None:
-        """Bind the format's columns to the table's labels and numbers."""
+    def __init__(self, table: Table, reader: Reader, labels: Sequence[LabelReader], weight: int = 1) -> None:
+        """Bind the format's columns to the table's labels and numbers; each line stands for `weight` of them."""
         self.table = table
         self._labels = labels
+        self._weight = weight
         names = [group[0] if len(group) == 1 else "" for group in reader.groups]
-        fields = [*dict.fromkeys(label.field for label in labels if label.field in names)]
-        self._columns = [names.index(field) for field in fields]
-        self._sources = [fields.index(label.field) if label.field in fields else -1 for label in labels]
+        self._fields = [*dict.fromkeys(name for label in labels for name in label.fields)]
+        self._columns = [names.index(name) for name in self._fields]
         self._one = table.layout.line(reader.kind)
         self._numbers: list[tuple[int, Contributions]] = []
         for column, group in enumerate(reader.groups):
@@ -41,8 +43,8 @@ class Feed:
         self._pending: defaultdict[tuple[Value, ...], list[int]] = defaultdict(list)
         self._places: list[int] = []  # of the raw label sets in pending, in their order
 
-    def take(self, rows: Rows) -> None:
-        """Group rows under their labels."""
+    def take(self, rows: Rows, times: int = 1) -> None:
+        """Group rows under their labels; each stands for so many lines."""
         columns = rows.columns
         keys = (
             zip(*(columns[column] for column in self._columns), strict=True)
@@ -51,14 +53,18 @@ class Feed:
         )
         lists = map(self._pending.__getitem__, keys)
         if not self._numbers:
-            _exhaust(map(list.append, lists, repeat(self._one)))
+            _exhaust(map(list.append, lists, repeat(self._one * times)))
         elif len(self._numbers) == 1:
-            column, contributions = self._numbers[0]
-            _exhaust(map(list.append, lists, map(contributions.__getitem__, columns[column])))
+            _exhaust(map(list.append, lists, self._contributions(0, rows, times)))
         else:
             kept = [*lists]
-            for column, contributions in self._numbers:
-                _exhaust(map(list.append, kept, map(contributions.__getitem__, columns[column])))
+            for index in range(len(self._numbers)):
+                _exhaust(map(list.append, kept, self._contributions(index, rows, times)))
+
+    def _contributions(self, index: int, rows: Rows, times: int) -> Iterator[int]:
+        column, contributions = self._numbers[index]
+        found = map(contributions.__getitem__, rows.columns[column])
+        return found if times == 1 else map(mul, found, repeat(times))
 
     def fold(self) -> dict[int, int]:
         """Add up what has gathered, by place in the table, and start anew."""
@@ -67,7 +73,7 @@ class Feed:
         changes: defaultdict[int, int] = defaultdict(int)
         for place, packed in zip(places, map(sum, pending.values()), strict=True):
             if packed:
-                changes[place] += packed
+                changes[place] += packed * self._weight
         if len(pending) > _MOST_REMEMBERED:
             pending.clear()
             places.clear()
@@ -77,8 +83,5 @@ class Feed:
 
     def _place(self, raw: tuple[Value, ...]) -> int:
         """Find the place of a raw label set, looking at its labels."""
-        values = (
-            read_label(label, raw[source] if source >= 0 else None)
-            for label, source in zip(self._labels, self._sources, strict=True)
-        )
-        return self.table.position(tuple(values))
+        values = dict(zip(self._fields, raw, strict=True))
+        return self.table.position(tuple(label.read(values) for label in self._labels))

@@ -46,3 +46,4 @@ class Shown(NamedTuple):
     tallies: dict[str, Tally]
     parsed: Counter[str]
     conditions: Mapping[str, Condition]
+    rejects: Mapping[str, tuple[bytes, ...]] = {}  # the last lines rejected, of each source

@@ -107,7 +107,7 @@ def test_lines_read_are_counted_notices_filtered_or_rejected(blocks: list[tuple[
     """At any scrape every line that was read is in exactly one result, and every byte in the bytes."""
     pipeline = build_pipeline(Choice((), (), DEFAULT_BUCKETS))
     for source, lines in blocks:
-        pipeline.take(b"".join(lines), pipeline.tally(source))
+        pipeline.take(b"".join(lines), pipeline.intake(source))
     pipeline.flush({"a": Condition(errors=7)})
     samples = samples_of(pipeline.shown())
     assert value(samples, "source_errors_total", source="a") == 7
@@ -160,7 +160,7 @@ def test_series_are_the_label_sets_that_a_metric_shows() -> None:
     metrics = ("requests_total", "sessions_total", "connection_errors_total", "notices_total")
     pipeline = build_pipeline(Choice(("server_name",), metrics, DEFAULT_BUCKETS))
     chunk = HTTP + HTTP.replace(b"/s1", b"/s2") + TCP + NOTICE
-    pipeline.take(chunk, pipeline.tally("a"))
+    pipeline.take(chunk, pipeline.intake("a"))
     pipeline.flush()
     samples = samples_of(pipeline.shown())
     assert [value(samples, "series", metric=name) for name in metrics] == [2, 1, 0, 1]

@@ -1,0 +1,254 @@
+"""Walks through haproxy.cfg: which section a line belongs to, what it inherits, and which `.if` it stands in.
+
+From `parse_cfg` in src/cfgparse.c and `cfg_parse_listen` in src/cfgparse-listen.c, checked against HAProxy 2.6.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from haproxy_log_exporter.errors import UsageError
+from haproxy_log_exporter.haproxy_cfg.proxies import LOGGING_SECTIONS, Section, list_proxies, list_warnings
+from haproxy_log_exporter.haproxy_cfg.records import HAProxyConfig
+from haproxy_log_exporter.haproxy_cfg.settings import LOGGING, Settings, change, concerns, merge, unique
+from haproxy_log_exporter.haproxy_cfg.words import Words, split_line
+from haproxy_log_exporter.haproxy_cfg.worlds import (
+    MOST_ENVIRONMENTS,
+    Block,
+    Key,
+    Variables,
+    World,
+    change_variables,
+    distinct,
+    merge_worlds,
+)
+from haproxy_log_exporter.logformat.presets import PRESETS
+
+MOST_MISTAKES = 50  # as many as HAProxy tells
+
+# A line that begins with one of these words begins a section, wherever it stands. All up to HAProxy 3.3.
+# fmt: off
+_SECTIONS = frozenset({
+    "acme", "backend", "cache", "crt-store", "defaults", "fcgi-app", "frontend", "global", "http-errors", "listen",
+    "log-forward", "log-profile", "mailers", "namespace_list", "peers", "program", "resolvers", "ring", "traces",
+    "userlist",
+})
+# fmt: on
+_NOT_READ = {
+    "log-format-sd": "what it puts before a line gives no fields",
+    "log-profile": "a logger that uses it may write other formats than its proxy's; name those by --format",
+}
+_VARIABLES = ("presetenv", "resetenv", "setenv", "unsetenv")
+_INTERESTING = _SECTIONS.union(_NOT_READ, _VARIABLES, ("no", "default"), (first for first, *_ in LOGGING))
+
+# HAProxy sets these itself, the first of them from 2.8 on (`read_cfg` in src/haproxy.c). What the environment has comes
+# first: it is there for an older HAProxy, and a newer one would replace it by the same strings.
+_PREDEFINED = {
+    "httplog": "HAPROXY_HTTP_LOG_FMT",
+    "httplog-clf": "HAPROXY_HTTP_CLF_LOG_FMT",
+    "httpslog": "HAPROXY_HTTPS_LOG_FMT",
+    "tcplog": "HAPROXY_TCP_LOG_FMT",
+    "tcplog-clf": "HAPROXY_TCP_CLF_LOG_FMT",
+}
+
+
+def read_config(files: Sequence[tuple[str, str]], environment: Mapping[str, str]) -> HAProxyConfig:
+    """Read files, each with its name and text, in their order, as HAProxy does with several `-f`.
+
+    Raises:
+        UsageError: with every mistake that keeps the logging from being known, each with its file and line.
+    """
+    predefined = {_PREDEFINED[preset.name]: preset.source for preset in PRESETS if preset.name in _PREDEFINED}
+    reader = _Reader({**predefined, **environment})
+    for name, text in files:
+        reader.read(name, text)
+    if mistakes := unique(reader.mistakes):
+        more = [f"and {len(mistakes) - MOST_MISTAKES} more mistakes"] if len(mistakes) > MOST_MISTAKES else []
+        raise UsageError(*mistakes[:MOST_MISTAKES], *more)
+    proxies = tuple(list_proxies(reader.world.sections.values()))
+    return HAProxyConfig(proxies, unique([*reader.warnings, *list_warnings(proxies)]))
+
+
+class _Reader:
+    """The reading position in the files."""
+
+    def __init__(self, variables: Variables) -> None:
+        self.world = World((variables,))
+        self.blocks: list[Block] = []
+        self.mistakes: list[str] = []
+        self.warnings: list[str] = []
+        self.name = ""
+        self.number = 0
+        self.line = ""
+
+    @property
+    def place(self) -> str:
+        return f"{self.name}:{self.number}"
+
+    def read(self, name: str, text: str) -> None:
+        """Read one file. Its last section and its blocks end with it, its defaults hold on."""
+        self.name = name
+        self.world.current = ()
+        for number, line in enumerate(text.split("\n"), 1):
+            self.number, self.line = number, line
+            if self._may_matter():
+                self._read_line()
+        for block in self.blocks:
+            self.mistakes.append(f"{block.place}: this .if has no .endif in its file")
+        while self.blocks:
+            self._macro(".endif")
+
+    def _may_matter(self) -> bool:
+        """Tell by its first word whether a line has to be split at all: in a large file most have not."""
+        first = next(iter(self.line.split(maxsplit=1)), "#")
+        if first[0] in "#[":  # a comment, or a scope, which says nothing about logging
+            return False
+        return first in _INTERESTING or first[0] == "." or any(char in first for char in "\"'\\#")
+
+    def _read_line(self) -> None:
+        """Line = macro / section / variables, in global / setting, in a section that logs."""
+        readings = self._readings()
+        keyword = next(iter(readings[0].words), "")
+        if keyword.startswith("."):
+            self._macro(keyword)
+        elif keyword in _SECTIONS:
+            self._section(keyword, readings)
+        elif keyword in _VARIABLES:
+            self._set_variables(readings)
+        elif keyword:
+            self._set(readings)
+
+    def _readings(self) -> tuple[Words, ...]:
+        """Split the line under each of the environments."""
+        if "$" not in self.line:
+            return (split_line(self.line, {}),) * len(self.world.environments)
+        section = self.world.sections[self.world.current[0]] if self.world.current else None
+        facts = {
+            ".FILE": self.name,
+            ".LINE": str(self.number),
+            ".SECTION": (section.name or section.keyword) if section else "",
+        }
+        return tuple(split_line(self.line, {**variables, **facts}) for variables in self.world.environments)
+
+    def _macro(self, keyword: str) -> None:
+        """Block = ".if" lines *( ".elif" lines ) [ ".else" lines ] ".endif"; other macros only speak."""
+        if keyword == ".if":
+            self.blocks.append(Block(self.place, self.world))
+            self.world = self.world.copy()
+        elif keyword not in (".elif", ".else", ".endif"):
+            return
+        elif not self.blocks:
+            self.mistakes.append(f"{self.place}: there is no .if before this {keyword}")
+        elif keyword == ".endif":
+            block = self.blocks.pop()
+            self.world = merge_worlds([*([] if block.has_else else [block.before]), *block.ends, self.world])
+            self._hold(self.world.environments)
+        else:
+            block = self.blocks[-1]
+            if block.has_else:
+                self.mistakes.append(f"{self.place}: no {keyword} may follow the .else of the .if at {block.place}")
+            block.has_else |= keyword == ".else"
+            block.ends.append(self.world)
+            self.world = block.before.copy()
+
+    def _section(self, keyword: str, readings: Sequence[Words]) -> None:
+        """Section = keyword [ name [ "from" defaults ] ]; `defaults` alone needs no name."""
+        self.world.current = ()
+        if keyword in _NOT_READ:
+            self._warn(f"{keyword} is not read: {_NOT_READ[keyword]}")
+        if keyword not in ("defaults", "global", *LOGGING_SECTIONS):
+            return
+        self.world.current = unique(key for words in unique(readings) for key in self._open(keyword, words))
+        if keyword == "defaults":
+            self.world.defaults = self.world.current
+            self.world.templates += self.world.current
+
+    def _open(self, keyword: str, words: Words) -> Sequence[Key]:
+        """Begin a section; without a name that can be read there is none."""
+        match words.words:
+            case _ if words.mistake:
+                self._complain(words.mistake.show(self.line))
+                return ()
+            case ["defaults", "from", parent]:
+                name, settings = "", self._named(parent)
+            case [_, name, "from", parent, *_]:
+                settings = self._named(parent)
+            case ["defaults", *names]:
+                name, settings = "".join(names[:1]), Settings()
+            case [_, name, *_]:
+                inherited = [self.world.sections[key].settings for key in self.world.defaults]
+                settings = merge(inherited or [Settings()])
+            case ["global"]:
+                name, settings = "", Settings()
+            case _:
+                self._complain(f"{keyword} needs a name, as {keyword} NAME{_unset(words, '; ')}")
+                return ()
+        key = (self.place, name)
+        self.world.sections[key] = Section(keyword, name, self.place, settings)
+        return (key,)
+
+    def _named(self, name: str) -> Settings:
+        """Give what holds in the defaults sections of a name, which must stand before."""
+        sections = [self.world.sections[key] for key in self.world.templates]
+        named = [section.settings for section in sections if section.name == name]
+        if not named:
+            known = ", ".join(unique(section.name for section in sections if section.name))
+            before = f"those before it are {known}" if known else "none with a name stands before it"
+            self._complain(f"there is no defaults section {name}; {before}")
+        return merge(named or [Settings()])
+
+    def _set_variables(self, readings: Sequence[Words]) -> None:
+        if not any(self.world.sections[key].keyword == "global" for key in self.world.current):
+            return
+        for mistake in unique(words.mistake for words in readings if words.mistake):
+            self._complain(mistake.show(self.line))
+        pairs = zip(self.world.environments, readings, strict=True)
+        changed = [change_variables(variables, words.words) for variables, words in pairs if not words.mistake]
+        certain = len(self.world.current) == 1 and changed
+        self._hold(distinct(changed if certain else [*self.world.environments, *changed]))
+
+    def _hold(self, environments: tuple[Variables, ...]) -> None:
+        self.world.environments = environments[:MOST_ENVIRONMENTS]
+        if len(environments) > MOST_ENVIRONMENTS:
+            self._warn(f"only {MOST_ENVIRONMENTS} of {len(environments)} combinations of variables are read")
+
+    def _set(self, readings: Sequence[Words]) -> None:
+        """Apply a line to the sections that it may belong to; where that is not certain, it is an alternative."""
+        for key in self.world.current:
+            section = self.world.sections[key]
+            if section.keyword == "global":
+                continue
+            changed = [self._change(section.settings, words) for words in unique(readings)]
+            if len(self.world.current) > 1:
+                changed.insert(0, section.settings)
+            self.world.sections[key] = replace(section, settings=merge(changed))
+
+    def _change(self, settings: Settings, words: Words) -> Settings:
+        negated = words.words[:1] in (("no",), ("default",))
+        bare = words.words[1:] if negated else words.words
+        if concerns(bare, [("log-format-sd",)]):
+            self._warn(f"log-format-sd is not read: {_NOT_READ['log-format-sd']}")
+        if not concerns(bare, LOGGING):
+            return settings
+        if words.mistake:
+            self._complain(words.mistake.show(self.line))
+            return settings
+        try:
+            changed = change(settings, words.words, self.place)
+        except ValueError as error:
+            self._complain(f"{error}{_unset(words, '; ')}")
+            return settings
+        if words.unset:
+            self._warn(_unset(words))
+        return changed
+
+    def _complain(self, problem: str) -> None:
+        self.mistakes.append(f"{self.place}: {problem}")
+
+    def _warn(self, warning: str) -> None:
+        self.warnings.append(f"{self.place}: {warning}")
+
+
+def _unset(words: Words, before: str = "") -> str:
+    """Tell of variables that HAProxy may have and the exporter has not."""
+    names = ", ".join(unique(words.unset))
+    return f"{before}empty here, as it is not set for the exporter: {names}" if names else ""

@@ -1,0 +1,94 @@
+"""Reading a label's value from the lines of one format: which fields it takes, and what stands in them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from haproxy_log_exporter.labels.catalogue import Label, Reading, Value, read_header, read_label
+from haproxy_log_exporter.logformat.notation import PLAIN, Notation
+from haproxy_log_exporter.logformat.reader import Reader
+
+_FRONTEND = "frontend_name"
+
+Orders = Mapping[str, tuple[tuple[str, ...], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Which header each frontend captures where: names in their order, "" for a slot that has no name.
+
+    A frontend whose slots depend on conditions has more than one order.
+    """
+
+    request: Orders = field(default_factory=dict)
+    response: Orders = field(default_factory=dict)
+
+    def headers(self) -> set[str]:
+        """List the labels of all named headers."""
+        sides = (("request", self.request), ("response", self.response))
+        return {
+            f"{side}_header_{name}"
+            for side, frontends in sides
+            for orders in frontends.values()
+            for names in orders
+            for name in names
+            if name
+        }
+
+    def places(self, label: Label) -> dict[str, int]:
+        """Tell at which place, from 1, each frontend captures a label's header; 0 where that cannot be told."""
+        frontends = self.request if label.field == "request_headers" else self.response
+        return {
+            frontend: _only(names.index(label.header) + 1 if label.header in names else 0 for names in orders)
+            for frontend, orders in frontends.items()
+        }
+
+
+class LabelReader:
+    """Reads one label from the raw fields of one format's lines."""
+
+    def __init__(self, label: Label, reader: Reader, slots: Slots) -> None:
+        """Find out which of the format's fields hold the label: none, where it has no such field."""
+        self._label = label
+        self._notations = reader.notations
+        self._places: dict[str, int] = {}
+        self.fields: tuple[str, ...] = ()
+        if label.reading is not Reading.HEADER:
+            name = reader.names.get(label.name, label.field)
+            self.fields = (name,) if name in reader.fields else ()
+            return
+        self._places = slots.places(label) if label.header else {}
+        places = {label.place, *self._places.values()} - {0}
+        samples = {f"{label.field.removesuffix('s')}_{place}" for place in places} & reader.fields
+        found = samples or {label.field} & reader.fields
+        if label.header and found:
+            found |= {_FRONTEND} & reader.fields
+        self.fields = tuple(sorted(found))
+
+    def read(self, values: Mapping[str, Value]) -> str:
+        """Read the label's value from the raw text of its fields."""
+        label = self._label
+        if not self.fields:
+            return ""
+        if label.reading is not Reading.HEADER:
+            return read_label(label, values[self.fields[0]], self._notation(self.fields[0]))
+        place = self._place(values) if label.header else label.place
+        listed = values.get(label.field)
+        if listed is not None:
+            return read_header(listed, place, self._notation(label.field))
+        sample = f"{label.field.removesuffix('s')}_{place}"
+        return (self._notation(sample).value(values.get(sample)) or b"").decode("utf-8", "replace")
+
+    def _place(self, values: Mapping[str, Value]) -> int:
+        """Tell where a line's frontend captures the header; where no frontend is named, where all of them do."""
+        frontend = self._notation(_FRONTEND).value(values.get(_FRONTEND))
+        if frontend is None:
+            return _only(self._places.values())
+        return self._places.get(frontend.decode("utf-8", "replace"), 0)
+
+    def _notation(self, name: str) -> Notation:
+        return self._notations.get(name, PLAIN)
+
+
+def _only(places: Iterable[int]) -> int:
+    found = {*places}
+    return found.pop() if len(found) == 1 else 0

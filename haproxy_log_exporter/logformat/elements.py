@@ -1,0 +1,214 @@
+"""From the items of a log-format to elements: literals, and values that are known to be written and to end so."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from haproxy_log_exporter.logformat.aliases import (
+    ALIASES,
+    CUT_FRAGMENTS,
+    FRAGMENTS,
+    HEXADECIMAL,
+    HEXADECIMAL_ALIASES,
+    Alias,
+    Part,
+    field_alias,
+)
+from haproxy_log_exporter.logformat.fields import FIELDS, NUMBERS, Holds, Kind
+from haproxy_log_exporter.logformat.notation import Notation
+from haproxy_log_exporter.logformat.tokens import Item, complain
+
+_JSON_CONVERTER = re.compile(r",json(?:\([^)]*\))?\]$")
+_CAPTURE = re.compile(r"\[capture\.(req|res)\.hdr\(([0-9]+)\)\]")
+_SLOTS = {"req": "request", "res": "response"}
+_NAME_BYTES = b"-._:<>~()" + bytes(range(0x30, 0x3A)) + bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B))
+_FIELDS = {field.name: field for field in FIELDS}
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value: what is printed, how, and the byte that comes behind it.
+
+    `label` is the name by which it can be had besides those of its fields: the one given, or one made of the sample.
+    """
+
+    item: Item
+    alias: Alias
+    notation: Notation
+    label: str
+    stop: bytes = b""
+
+    @property
+    def in_quotes(self) -> bool:
+        """Whether it is in quotes that are no part of its own pattern."""
+        quoted = "Q" in self.item.flags and "json" not in self.item.flags and self.alias.quotable
+        return quoted and not self.notation.hexadecimal and self.alias.kind is not Kind.BLOCK
+
+    def may_hold_stop(self, *, loose: bool = False) -> bool:
+        """Whether the byte behind it may be part of it, so that more must be looked at to see its end.
+
+        A `loose` reading takes blanks for possible where they hardly ever are.
+        """
+        if not self.stop or self.notation.hexadecimal or self.notation.json:
+            return False
+        match self.alias.holds:
+            case Holds.NAME:
+                return self.stop in _NAME_BYTES and self.alias.kind is Kind.WORD
+            case Holds.URL:
+                return self.stop not in b' "'
+            case Holds.WORD:
+                return loose or self.stop != b" "
+            case Holds.TEXT:
+                return True
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """Literal text, or a value."""
+
+    literal: str = ""
+    value: Value | None = None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that it prints."""
+        return self.value.alias.fields if self.value else ()
+
+
+def find_elements(source: str, items: Sequence[Item]) -> list[Element]:
+    """Resolve items, put quotes where HAProxy puts them, and tell what comes behind each value.
+
+    Raises:
+        UsageError: with a caret under what is unknown, or what does not show where it ends.
+    """
+    return [*_elements(source, items)]
+
+
+def _elements(source: str, items: Sequence[Item]) -> Iterator[Element]:
+    values = [_value(source, item) if item.name else None for item in items]
+    literal = ""
+    for index, (item, value) in enumerate(zip(items, values, strict=True)):
+        if not value:
+            if "\n" in item.text:
+                complain(source, item.position, "a line of the log holds no line feed")
+            literal += item.text
+            continue
+        quote = '"' if value.in_quotes else ""
+        behind = quote
+        if not quote and index + 1 < len(items):
+            follower = values[index + 1]
+            if follower:
+                _check_end(source, value, follower)
+            behind = items[index + 1].text[:1] or _beginning(follower)
+        if literal + quote:
+            yield Element(literal=literal + quote)
+        closed = value.alias.kind in (Kind.BLOCK, Kind.LIST)
+        yield Element(value=value if closed else replace(value, stop=_first_byte(behind)))
+        literal = quote
+    if literal:
+        yield Element(literal=literal)
+
+
+def _beginning(value: Value | None) -> str:
+    """Tell what a value begins with that is no part of what comes before it."""
+    if value and value.in_quotes:
+        return '"'
+    return "{" if value and value.alias.kind is Kind.BLOCK else ""
+
+
+def _first_byte(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")[:1]
+
+
+def _value(source: str, item: Item) -> Value:
+    """Resolve an item."""
+    if "cbor" in item.flags:
+        complain(source, item.position, "+cbor writes bytes that are no lines, and is not read; there is +json")
+    name, converted, json = item.name, 0, "json" in item.flags
+    if name.startswith("["):
+        name, converted = _JSON_CONVERTER.subn("]", name)
+        alias, label = _find_sample(name, item.label)
+    else:
+        found = ALIASES.get(name)
+        if found is None:
+            known = ", ".join(f"%{each}" for each in sorted(ALIASES) if not each.startswith("["))
+            complain(source, item.position, f"unknown item %{name}; there are {known}")
+        alias, label = found, as_label(item.label)
+    notation = Notation(
+        quoted=json or "Q" in item.flags,
+        escaped="E" in item.flags and alias.kind not in NUMBERS and not json,
+        json=json and alias.kind not in NUMBERS,
+        converted=bool(converted),
+        hexadecimal="X" in item.flags and alias.name in HEXADECIMAL_ALIASES and not json,
+        address=alias.kind is Kind.ADDRESS,
+        listed=alias.kind is Kind.LIST,
+    )
+    return Value(item, _as_flagged(alias, notation), notation, label)
+
+
+def _as_flagged(alias: Alias, notation: Notation) -> Alias:
+    """Write out what flags change in an alias's own pattern."""
+    parts = alias.parts
+    if notation.hexadecimal:
+        parts = (Part(alias.fields[0], HEXADECIMAL),)
+    if notation.json:
+        return alias
+    if notation.quoted and (notation.hexadecimal or alias.kind is Kind.PORT) and not alias.name.startswith("["):
+        parts = (Part("", '(?:""|'), *parts, Part("", ")"))  # a number has no quotes, but where there is none
+    if notation.quoted and alias.kind is Kind.BLOCK:
+        parts = (Part("", '"'), *parts, Part("", '"'))
+    if not notation.quoted and alias.kind is Kind.LIST:
+        text = Part(alias.fields[0], FRAGMENTS[Kind.TEXT])
+        return replace(alias, parts=(text,), kind=Kind.TEXT, cut=CUT_FRAGMENTS[Kind.TEXT])
+    return replace(alias, parts=parts)
+
+
+def _find_sample(expression: str, given: str) -> tuple[Alias, str]:
+    """Find the field that a sample fills: an alias's, the one it is named after, or one of its own."""
+    key = re.sub(r"[\"'\\ ]", "", expression).replace("()", "")
+    name = as_label(given) or sample_name(key)
+    if key in ALIASES:
+        return ALIASES[key], name
+    field = _FIELDS.get(name)
+    if field and (field.fragment or field.kind in FRAGMENTS):
+        return field_alias(field, key), ""
+    text = Alias(key, (Part(name, FRAGMENTS[Kind.TEXT]),), Kind.TEXT, CUT_FRAGMENTS[Kind.TEXT], holds=Holds.TEXT)
+    return text, ""
+
+
+def sample_name(expression: str) -> str:
+    """Make a label's name of a sample expression in its brackets: [req.hdr(Host)] is req_hdr_host."""
+    if match := _CAPTURE.fullmatch(expression):
+        return f"{_SLOTS[match[1]]}_header_{int(match[2]) + 1}"
+    return as_label(expression.lower()) or "sample"
+
+
+def as_label(text: str) -> str:
+    """Make of a text what Prometheus allows in a label's name; nothing of nothing."""
+    name = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")
+    return f"_{name}" if name[:1].isdigit() else name
+
+
+def _check_end(source: str, value: Value, follower: Value) -> None:
+    """Refuse a value that does not show where the next one begins."""
+    if _ends_itself(value, follower):
+        return
+    free = Holds.TEXT
+    problem = f"nothing tells where {_written(value.item)} ends and {_written(follower.item)} begins"
+    if value.alias.holds is free and follower.alias.holds is free:
+        problem = f"two free texts touch: {problem}"
+    complain(source, follower.item.position, f"{problem}; put something between them, or use {{+Q}}")
+
+
+def _written(item: Item) -> str:
+    return f"%{item.name}"
+
+
+def _ends_itself(value: Value, follower: Value) -> bool:
+    """Whether a value's end shows without anything between it and the next one."""
+    alias = value.alias
+    if alias.kind in (Kind.BLOCK, Kind.LIST, Kind.DATE, Kind.STATE) or "json" in value.item.flags:
+        return True
+    if follower.in_quotes and alias.kind is not Kind.TEXT:
+        return True
+    return alias.kind in NUMBERS and follower.alias.kind in (Kind.STATE, Kind.BLOCK)

@@ -1,0 +1,248 @@
+r"""Writes elements as regular expressions.
+
+Strategy: most values end at the byte behind them, which they cannot hold, so their classes leave it out. Where a value
+may hold it (free text before a blank, a path before a semicolon), it ends at the first such byte behind which the rest
+of the line fits, as far as the next value of this sort: `[^ ]*+(?>(?: (?!REST)[^ ]*+)*)`. Each look ahead covers a
+bounded number of values, so the whole stays linear in the length of the line.
+"""
+
+import re
+from collections.abc import Sequence
+from enum import Enum
+
+from haproxy_log_exporter.logformat.aliases import CLASSES, FRAGMENTS, LIST_BEFORE_QUOTES, Part
+from haproxy_log_exporter.logformat.elements import Element, Value
+from haproxy_log_exporter.logformat.fields import NUMBERS, Holds, Kind
+from haproxy_log_exporter.logformat.reader import Extent
+
+_QUOTE = r'\\?+"'  # syslog-ng may write a quote as \"
+_PLACEHOLDER = re.compile(f"({'|'.join(map(re.escape, sorted(CLASSES, key=len, reverse=True)))})([*+][+])?")
+_ESCAPED_TEXT = r"$escaped*+(?>(?:\\.$escaped*+)*)"
+_JSON_STRING = rf'"{_ESCAPED_TEXT}"'
+
+
+# Lines that `log-steps` writes before the one at the end (log_orig_to_str in src/log.c).
+_STEP = r'"?+txn_(?:accept|request|connect|response)(?![a-z_])'
+
+
+class Steps(Enum):
+    """Which lines of a request are asked for where the format tells at which step they were written."""
+
+    BOTH = ""
+    LAST = f"(?!{_STEP})"
+    EARLIER = f"(?={_STEP})"
+
+
+class Writer:
+    """Writes a pattern and keeps the order of its groups.
+
+    `wanted` are the fields to capture one by one, `runs` those that share a group, by the run's first and last element.
+    """
+
+    def __init__(
+        self,
+        elements: Sequence[Element],
+        wanted: frozenset[str],
+        runs: dict[tuple[int, int], tuple[str, ...]],
+        extent: Extent = Extent.WHOLE,
+        steps: Steps = Steps.BOTH,
+    ) -> None:
+        """Write nothing yet."""
+        self._elements = elements
+        self._wanted = wanted
+        self._starts = {first: fields for (first, _), fields in runs.items()}
+        self._ends = {last for _, last in runs}
+        self._extent = extent
+        self._steps = steps
+        self.groups: list[tuple[str, ...]] = []
+
+    def whole(self, begin: int = 0, end: int | None = None, skip: int = 0) -> str:
+        """Write elements that all must be there, from `begin` up to and without `end`.
+
+        Of a literal at the beginning the first `skip` characters are left out.
+        """
+        pattern = ""
+        for index, element in enumerate(self._elements[begin:end], start=begin):
+            if element.value:
+                pattern += self._present(index, self._value(index, element.value))
+            else:
+                literal = element.literal[skip if index == begin else 0 :]
+                literal = literal[1:] if self._swallows(index - 1, begin) else literal
+                at_end = literal[-1:] == " " and index + 1 == len(self._elements)
+                pattern += _literal(literal[:-1]) + " ?+" if at_end else _literal(literal)
+        return pattern
+
+    def cut(self, needed: int) -> str:
+        """Write elements of which all up to `needed` must be there, and any beginning of the rest.
+
+        What follows the needed value must have begun: without that its own end might be missing.
+        """
+        head = self.whole(0, needed + 1)
+        if needed + 1 == len(self._elements) or self._elements[needed + 1].value:
+            return head + self._beginning(needed + 1)
+        return head + self._literal_beginning(needed + 1, sure=1)
+
+    def _present(self, index: int, pattern: str) -> str:
+        """Let a value that may be missing be so, with a blank behind it, which may be missing too."""
+        value = self._elements[index].value
+        assert value
+        if not value.alias.optional:
+            return pattern
+        return f"(?:{pattern} | ?+)" if self._swallows(index) else f"(?:{pattern}|)"
+
+    def _swallows(self, index: int, begin: int = 0) -> bool:
+        """Whether the element may be missing and takes the blank behind it along."""
+        if index < begin:
+            return False
+        value = self._elements[index].value
+        behind = self._elements[index + 1 : index + 2]
+        return bool(value and value.alias.optional and not value.in_quotes and behind and behind[0].literal[:1] == " ")
+
+    def _beginning(self, index: int) -> str:
+        """Write any beginning of the elements from `index` on."""
+        if index == len(self._elements):
+            return ""
+        value = self._elements[index].value
+        if not value:
+            return self._literal_beginning(index)
+        pattern = self._value(index, value)
+        rest = self._beginning(index + 1)
+        remainder = fill(value.alias.cut, value.stop)
+        if value.alias.optional:
+            blank = " " if self._swallows(index) else ""
+            return f"{_optional(pattern + blank)}(?>{remainder}(?=\n)|{rest})"
+        if value.alias.kind is Kind.TEXT:
+            return f"{_optional(pattern + ' ?+')}{rest}"
+        return f"(?>{pattern}(?=.){rest}|{remainder})"
+
+    def _literal_beginning(self, index: int, sure: int = 0) -> str:
+        """Write a literal of which any number of bytes may be left, but the first `sure` ones."""
+        literal = self._elements[index].literal
+        if self._swallows(index - 1):
+            literal = literal[1:]
+        rest = self._beginning(index + 1)
+        units = [*literal]
+        if literal[:1] == '"' and literal[1:] and self._elements[index - 1].value:
+            # A line that ends with a closing quote is whole, so of a longer format: no cut there.
+            units = [literal[:2], *literal[2:]]
+        for unit in reversed(units[sure:]):
+            rest = _optional(_literal(unit) + rest)
+        return _literal("".join(units[:sure])) + rest
+
+    def _value(self, index: int, value: Value) -> str:
+        pattern = self._json(value) if value.notation.json else self._written(index, value)
+        if index in self._starts:
+            self.groups.append(self._starts[index])
+            pattern = "(" + pattern
+        return pattern + ")" if index in self._ends else pattern
+
+    def _written(self, index: int, value: Value) -> str:
+        parts, stop = value.alias.parts, value.stop
+        if len(parts) == 1 and isinstance(parts[0].pattern, str) and not value.notation.hexadecimal:
+            if stop in value.notation.escapes:
+                return self._parts((Part(parts[0].name, _ESCAPED_TEXT),), stop, "")
+            parts = (Part(parts[0].name, self._fragment(index, value, parts[0].pattern)),)
+        pattern = self._parts(parts, stop, self._rest(index, value))
+        return f'"?+{pattern}"?+' if "json" in value.item.flags else pattern
+
+    def _fragment(self, index: int, value: Value, fragment: str) -> str:
+        """Choose the fragment of a single field by what is around it."""
+        alias, stop = value.alias, value.stop
+        behind = next((element.value for element in self._elements[index + 1 :] if element.value), None)
+        if alias.kind is Kind.LIST and behind and behind.in_quotes:
+            return LIST_BEFORE_QUOTES
+        if alias.kind in NUMBERS and stop.isdigit():
+            return fragment.removesuffix("+")  # gives back the literal's digits
+        if value.in_quotes and alias.kind in (Kind.WORD, Kind.ADDRESS):
+            return FRAGMENTS[Kind.TEXT]  # in quotes a word may be empty and hold blanks
+        if self._extent is Extent.LOOSE and alias.holds is Holds.WORD:
+            return FRAGMENTS[Kind.TEXT]
+        if alias.kind is Kind.ADDRESS and stop != b":":
+            return FRAGMENTS[Kind.WORD]  # no port follows: all of its colons are its own
+        return fragment
+
+    def _json(self, value: Value) -> str:
+        """Write a value of +json: a string, a number, null; or a list of strings."""
+        alias, parts = value.alias, value.alias.parts
+        if alias.kind is Kind.LIST:
+            strings = rf"\[(?:{_JSON_STRING}(?>(?:, {_JSON_STRING})*)|)\]"
+            return self._parts((Part("", "(?:null|"), Part(parts[0].name, strings), Part("", ")")), b'"', "")
+        if alias.kind in (Kind.DATE, Kind.STATE, Kind.BLOCK) or len(parts) > 1:
+            before, behind = ('(?:"(?:', '|)"|null)') if alias.optional else ('"', '"')
+            return self._parts((Part("", before), *parts, Part("", behind)), b'"', "")
+        any_value = rf"(?:{_JSON_STRING}|-?+[0-9]++|true|false|null)"
+        return self._parts((Part(parts[0].name, any_value),), b'"', "")
+
+    def _rest(self, index: int, value: Value) -> str:
+        """Write what must fit behind a value that may hold the byte behind it; nothing where it cannot."""
+        if not value.may_hold_stop(loose=self._extent is Extent.LOOSE):
+            return ""
+        if self._extent is Extent.CUT:
+            return _literal(self._elements[index + 1].literal[1:])
+        end = index + 2
+        while end < len(self._elements) and not self._is_open(self._elements[end]):
+            end += 1
+        shape = Writer(self._elements, frozenset(), {}, self._extent)
+        return shape.whole(index + 1, end, skip=1) + ("\n" if end == len(self._elements) else "")
+
+    def _is_open(self, element: Element) -> bool:
+        """Whether the element's end cannot be told in a bounded number of steps."""
+        value = element.value
+        return bool(
+            value
+            and (value.may_hold_stop(loose=self._extent is Extent.LOOSE) or value.alias.kind in (Kind.LIST, Kind.TEXT))
+        )
+
+    def _parts(self, parts: tuple[Part, ...], stop: bytes, rest: str) -> str:
+        pattern = self._steps.value if parts[0].name == "log_origin" else ""
+        for part in parts:
+            captured = part.name in self._wanted
+            if captured:
+                self.groups.append((part.name,))
+            inner = part.pattern
+            text = fill(inner, stop, rest) if isinstance(inner, str) else self._parts(inner, stop, rest)
+            pattern += f"({text})" if captured else text
+        return pattern
+
+
+def fill(pattern: str, stop: bytes, rest: str = "") -> str:
+    """Put byte classes in the places of a fragment's `$word`, `$text`, …: all from the lowest byte but the stop.
+
+    With `rest`, the stop may be part of the value where the rest does not fit behind it.
+    """
+    end = re.escape(stop.decode("latin-1"))
+
+    def byte_class(match: re.Match[str]) -> str:
+        name, repeat = match[1], match[2] or ""
+        lowest, never = CLASSES[name]
+        inside = _byte_class(lowest, never + stop)
+        if not rest or stop in never or stop[0] < lowest:
+            return inside + repeat
+        if not repeat:
+            return _byte_class(lowest, never)
+        more = f"(?>(?:{end}(?!{rest}){inside}*+)*)"
+        return inside + "*+" + more if repeat == "*+" else f"(?:{inside}++|{end}(?!{rest}){inside}*+){more}"
+
+    return _PLACEHOLDER.sub(byte_class, pattern)
+
+
+def _byte_class(lowest: int, never: bytes) -> str:
+    ranges: list[list[int]] = []
+    for byte in range(lowest, 256):
+        if byte in never:
+            continue
+        if ranges and ranges[-1][1] == byte - 1:
+            ranges[-1][1] = byte
+        else:
+            ranges.append([byte, byte])
+    return "[" + "".join(f"\\x{low:02x}-\\x{high:02x}" for low, high in ranges) + "]"
+
+
+def _optional(pattern: str) -> str:
+    # Not "(?:…)?+": CPython before 3.11.5 matches possessive repeats of groups wrongly (gh-106052).
+    return f"(?>{pattern}|)"
+
+
+def _literal(text: str) -> str:
+    octets = text.encode("utf-8", "surrogateescape").decode("latin-1")
+    return "".join(_QUOTE if char == '"' else re.escape(char) for char in octets)

@@ -1,0 +1,163 @@
+"""What must hold for every log-format: what HAProxy writes by it is read back, and what cannot be is never made up."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+from haproxy_log_exporter.errors import UsageError
+from haproxy_log_exporter.logformat.compiler import compile_format
+from haproxy_log_exporter.logformat.reader import Reader
+from haproxy_log_exporter.logformat.tokens import tokenize
+from haproxy_log_exporter.records import Parser, as_json
+from tests.logformat import ENVELOPES
+from tests.logformat.composing import Fields, Format, can_mean, differences, formats, render, settle
+from tests.logformat.writing import Value
+
+_CONNECTIONS = ("actconn", "feconn", "beconn", "srv_conn")
+
+
+@st.composite
+def composed(draw: st.DrawFn, *, loose: bool = False) -> tuple[Format, Sequence[Value]]:
+    """Draw a format and values for a line: of a `loose` format any, otherwise such that the line can be told apart."""
+    form = draw(formats(loose=loose))
+    values = [draw(item.values) for item in form.items]
+    return form, values if loose else settle(form, values)
+
+
+def parse(reader: Reader, header: bytes, line: bytes) -> Fields:
+    """Read a line as `parse` does, the connections apart."""
+    chunk = header + line
+    found: dict[str, Any] = as_json(Parser([reader]).parse(chunk), chunk)
+    return found | dict(zip(_CONNECTIONS, found.pop("connections", ()), strict=False))
+
+
+@settings(deadline=None, max_examples=200)
+@given(composed(), st.sampled_from(sorted(ENVELOPES)))
+def test_what_can_be_told_apart_is_read_back(case: tuple[Format, Sequence[Value]], envelope: str) -> None:
+    """Behind every envelope each value is read as it was before HAProxy wrote it, and no field is made up."""
+    form, values = case
+    line, _ = render(form, values)
+    if line[:1] == b"<":
+        envelope = "priority"  # a line in itself looks like one
+    note(f"{line!r}")
+    found = parse(compile_format("1", "http", form.source), ENVELOPES[envelope], line)
+    assert (found.pop("kind"), found.pop("format"), found.pop("truncated", False)) == ("http", "1", False)
+    assert not differences(form, values, found)
+
+
+@settings(deadline=None, max_examples=200)
+@given(composed(loose=True))
+def test_whatever_is_read_may_have_been_written(case: tuple[Format, Sequence[Value]]) -> None:
+    """With any format and any values, a line is read right, or rejected, or known to be cut, or it is ambiguous.
+
+    It is ambiguous where there is a split of it that fits the format and gives just what was read.
+    """
+    form, values = case
+    line, _ = render(form, values)
+    note(f"{line!r}")
+    try:
+        reader = compile_format("1", "http", form.source)
+    except UsageError:
+        return
+    found = parse(reader, b"<134>", line)
+    if found.pop("kind") == "rejected" or found.pop("truncated", False):
+        return
+    assert found.pop("format") == "1"
+    assert not differences(form, values, found) or can_mean(form, line, found), differences(form, values, found)
+
+
+# Strings that are nearly formats: of the language's own signs, or composed ones with pieces cut out or put in.
+_SIGNS = st.text("%%%{}[]()+-,:QEXMo\"'\\ \t\n\r|csiTr01é→\0\x85\u2028\udcff", max_size=16)
+
+
+@st.composite
+def strings(draw: st.DrawFn) -> str:
+    """Draw any string, and more often such as a mistyped format is."""
+    source = draw(formats(loose=True).map(lambda form: form.source) | _SIGNS | st.text(max_size=12))
+    start = draw(st.integers(0, len(source)))
+    end = draw(st.integers(start, min(len(source), start + 4)))
+    return source[:start] + draw(_SIGNS | st.just("")) + source[end:]
+
+
+@settings(deadline=None, max_examples=500)
+@given(strings())
+def test_every_string_compiles_or_is_refused_with_a_caret_in_it(source: str) -> None:
+    """A mistake is shown in the line of the string that it stands in, with a caret below it or right behind."""
+    try:
+        tokenize(source)
+        compile_format("1", "http", source).read(b"\n")
+    except UsageError as error:
+        for message in error.messages:
+            *_, shown, caret = message.split("\n")
+            assert shown[:4] == caret[:4] == "    "
+            assert shown[4:] in source.split("\n")
+            assert caret.endswith("^")
+            assert not caret[:-1].strip()
+            assert len(caret) <= len(shown) + 1
+
+
+# So long that what is done once for each byte takes less than half a second, and what is done for each pair of bytes
+# takes minutes.
+_HOSTILE_LENGTH = 1 << 20
+
+
+@st.composite
+def hostile_lines(draw: st.DrawFn) -> tuple[str, tuple[bytes, bytes, bytes]]:
+    """Draw a format and a line that it might write with a piece to repeat: what is before that, it, and the rest.
+
+    The piece is a sign or two, a literal, or values and what is between and beside them.
+    """
+    form = draw(formats())
+    line, places = render(form, [draw(item.values) for item in form.items])
+    cuts = sorted({0, len(line), *(cut for place in places for cut in place)})
+    at = draw(st.integers(0, len(cuts) - 2)) if len(cuts) > 1 else 0
+    end = draw(st.integers(at, len(cuts) - 1))
+    run = line[cuts[at] : cuts[end]][: draw(st.sampled_from([1, 2, None]))] or b" "
+    return form.source, (line[: cuts[at]], run, draw(st.sampled_from([b"", line[cuts[end] :], line[cuts[at] :]])))
+
+
+def read_hostile(source: str, pieces: tuple[bytes, bytes, bytes]) -> None:
+    """Read a very long line. Where that takes too long the test is ended from outside; what was printed last is why."""
+    head, run, tail = pieces
+    print(f"{source!r} {pieces!r}")
+    assert parse(compile_format("1", "http", source), b"<134>", head + run * (_HOSTILE_LENGTH // len(run)) + tail)
+
+
+@pytest.mark.timeout(120)
+@settings(deadline=None, max_examples=60)
+@given(hostile_lines())
+def test_no_line_takes_longer_than_its_length_allows(case: tuple[str, tuple[bytes, bytes, bytes]]) -> None:
+    """Whatever repeats in a line, the time to read it grows with its length; with its square this would not end."""
+    read_hostile(*case)
+
+
+# Free text before a byte that it may hold itself, and behind that what may hold it as well: of each place where the
+# text could end, all of the line behind it would fit.
+HOSTILE = {
+    "%[x]|%b %s": b"|",
+    "%[x],%ci:%cp z": b",",
+    "%[x]-%ST-%B-%b z": b"-1",
+    "%[x]|%HM z": b"|",
+    "%[x]|%HU z": b"|",
+    "%[x]|%hr z": b"|{",
+    "%{+E}[x]|%ft z": b"|\\]",
+    "%[x]|%[y]|%[z] %s|": b"|",
+    '"%[x,json(utf8s)]" %r z': b'\\""" ',
+    "%CC %CS %[x] %b %ID z": b" ",
+    "%{+Q}[x] %{+Q}[y] %{+Q}r z": b'" ',
+    '{"a":"%[x]","b":"%r","c":%ST}': b'","b":"',
+    "%r %r %hr %hs %{+Q}r|": b" {",
+    "%{+json}o %(a)[x] %(b)hrl": b'"\\", ',
+    "%HPO %HQ %HP z": b" ?",
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("source", HOSTILE)
+@pytest.mark.parametrize("head", [b"", b"a "])
+def test_a_line_of_what_ends_a_value_takes_no_longer(source: str, head: bytes) -> None:
+    """A line of nothing but what could end a value is read, or rejected, in a time that grows with its length."""
+    read_hostile(source, (head, HOSTILE[source], b""))
