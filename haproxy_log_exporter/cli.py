@@ -4,7 +4,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Optional
 
 import typer
@@ -14,6 +14,7 @@ from haproxy_log_exporter.configuration import ConfigFiles
 from haproxy_log_exporter.engine import Choice, find_mistakes
 from haproxy_log_exporter.errors import OperationError, UsageError
 from haproxy_log_exporter.formats import Format, configured_formats
+from haproxy_log_exporter.haproxy_cfg import HAProxyConfig
 from haproxy_log_exporter.messages import send_messages
 from haproxy_log_exporter.settings import Settings, default_text, knobs, read_settings
 
@@ -42,8 +43,10 @@ class Given:
 
     settings: Settings
     choice: Choice
-    config: ConfigFiles | None
+    files: ConfigFiles | None
+    config: HAProxyConfig | None
     paths: list[str]
+    as_json: bool
 
 
 def main() -> None:
@@ -75,30 +78,48 @@ def _option(name: str) -> Any:
     )
 
 
-def _command(*names: str, files: str = "") -> Callable[[Callable[[Given], None]], Callable[[Given], None]]:
-    """Make a command: its options are the named knobs, its arguments are described by `files` if it has any."""
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What a command takes besides options."""
+
+    metavar: str
+    help: str
+    needed: bool = True
+
+
+_LOGS = Arguments("FILE…", "Finished logs, plain or gzip; - for standard input.")
+
+
+def _command(
+    *names: str, arguments: Arguments | None = None, json: bool = False
+) -> Callable[[Callable[[Given], None]], Callable[[Given], None]]:
+    """Make a command whose options are the named knobs, and --json where it can print so."""
 
     def decorate(function: Callable[[Given], None]) -> Callable[[Given], None]:
         parameters = []
-        if files:
-            parameters.append(_parameter("paths", list[str], typer.Argument(..., metavar="FILE…", help=files)))
+        if arguments:
+            default: Any = ... if arguments.needed else []
+            about = typer.Argument(default, metavar=arguments.metavar, help=arguments.help, show_default=False)
+            parameters.append(_parameter("paths", list[str], about))
+        if json:
+            parameters.append(_parameter("as_json", bool, typer.Option(False, "--json", help="Print one JSON object.")))
         for name in names:
             kind: Any = list[str] if knobs()[name].repeatable else _OPTIONAL_TEXT
             parameters.append(_parameter(name, kind, _option(name)))
 
         def run(**given: Any) -> None:
-            paths = given.pop("paths", [])
+            paths, as_json = given.pop("paths", []), given.pop("as_json", False)
             texts = {name: [value] if isinstance(value, str) else value or [] for name, value in given.items()}
             settings, problems = read_settings(texts, os.environ)
-            config = ConfigFiles(settings.haproxy_config) if settings.haproxy_config else None
-            choice = _choose(settings, config, problems)
+            files = ConfigFiles(settings.haproxy_config) if settings.haproxy_config else None
+            choice, config = _choose(settings, files, problems)
             problems += find_mistakes(choice) if "formats" in names else []
             if "files" in names and not settings.files and not settings.syslog:
                 problems.append("nothing to read: give --file GLOB or --syslog udp://HOST:PORT")
             if problems:
                 raise UsageError(*problems)
             send_messages(settings.log_level, settings.log_format)
-            function(Given(settings, choice, config, paths))
+            function(Given(settings, choice, files, config, [*paths], as_json))
 
         run.__name__ = function.__name__
         run.__doc__ = function.__doc__
@@ -110,18 +131,19 @@ def _command(*names: str, files: str = "") -> Callable[[Callable[[Given], None]]
     return decorate
 
 
-def _choose(settings: Settings, config: ConfigFiles | None, problems: list[str]) -> Choice:
-    """Say what is to be counted; mistakes in haproxy.cfg are added to the problems."""
+def _choose(settings: Settings, files: ConfigFiles | None, problems: list[str]) -> tuple[Choice, HAProxyConfig | None]:
+    """Say what is to be counted, by haproxy.cfg too; mistakes there are added to the problems."""
     configured: tuple[Format, ...] = ()
-    if config:
+    config = None
+    if files:
         try:
-            found = config.read()
-            configured = configured_formats(found)
-            for warning in found.warnings:
+            config = files.read()
+            configured = configured_formats(config)
+            for warning in config.warnings:
                 print(f"haproxy-log-exporter: {warning}", file=sys.stderr)
         except UsageError as error:
             problems += error.messages
-    return Choice(
+    choice = Choice(
         settings.labels,
         settings.metrics,
         settings.buckets,
@@ -130,6 +152,7 @@ def _choose(settings: Settings, config: ConfigFiles | None, problems: list[str])
         configured,
         settings.sample_weight,
     )
+    return choice, config
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
@@ -156,12 +179,12 @@ def serve(given: Given) -> None:
     """Follow log files and syslog, and serve the metrics."""
     from haproxy_log_exporter.service import Service  # noqa: PLC0415 -- a fast start for the other commands
 
-    service = Service(given.settings, given.choice, given.config)
+    service = Service(given.settings, given.choice, given.files)
     service.stop_on_signals()
     service.run()
 
 
-@_command(*_COUNTING, *_MESSAGES, files="Finished logs, plain or gzip; - for standard input.")
+@_command(*_COUNTING, *_MESSAGES, arguments=_LOGS)
 def count(given: Given) -> None:
     """Read finished logs and print the metrics of all of them."""
     from haproxy_log_exporter.counting import count_files  # noqa: PLC0415 -- as above
@@ -169,12 +192,28 @@ def count(given: Given) -> None:
     count_files(given.choice, given.paths)
 
 
-@_command(*_FORMATS, *_MESSAGES, files="Logs, plain or gzip; - for standard input.")
+@_command(*_FORMATS, *_MESSAGES, arguments=_LOGS)
 def parse(given: Given) -> None:
     """Print one JSON object for each line."""
     from haproxy_log_exporter.counting import parse_files  # noqa: PLC0415 -- as above
 
     parse_files(given.choice, given.paths)
+
+
+@_command(*_COUNTING, *_MESSAGES, arguments=replace(_LOGS, needed=False), json=True)
+def check(given: Given) -> None:
+    """Verify options and haproxy.cfg; of logs, tell how much is read, and why the rest is not."""
+    from haproxy_log_exporter.checking import check  # noqa: PLC0415 -- as above
+
+    check(given.choice, given.config, given.paths, as_json=given.as_json)
+
+
+@_command(arguments=Arguments("FORMAT…", "HAProxy log-format strings, or presets' names."), json=True)
+def explain(given: Given) -> None:
+    """Show a log-format string item by item."""
+    from haproxy_log_exporter.explaining import explain_formats  # noqa: PLC0415 -- as above
+
+    explain_formats(given.paths, as_json=given.as_json)
 
 
 @_command(*_SERVING, *_MESSAGES)

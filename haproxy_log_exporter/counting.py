@@ -44,7 +44,7 @@ def count_files(choice: Choice, paths: Sequence[str]) -> None:
     with _progress(paths) as advance:
         for path in paths:
             intake = pipeline.intake(path)
-            for lines in _blocks(path, advance, problems):
+            for lines in read_blocks(path, advance, problems):
                 intake.tally.rejected += lines.overlong
                 pipeline.take(lines.chunk, intake)
                 if pipeline.pending > MOST_PENDING:
@@ -68,7 +68,7 @@ def parse_files(choice: Choice, paths: Sequence[str]) -> None:
     parser = Parser(compile_all(choice))
     problems: list[str] = []
     for path in paths:
-        for lines in _blocks(path, lambda _: None, problems):
+        for lines in read_blocks(path, no_progress, problems):
             objects = (as_json(parser.parse(line), line) for line in lines.chunk.split(b"\n")[:-1])
             _write(b"".join(json.dumps(each, ensure_ascii=False).encode() + b"\n" for each in objects))
             if lines.overlong:
@@ -77,7 +77,7 @@ def parse_files(choice: Choice, paths: Sequence[str]) -> None:
         raise OperationError("; ".join(problems))
 
 
-def _blocks(path: str, advance: Progress, problems: list[str]) -> Iterator[Lines]:
+def read_blocks(path: str, advance: Progress, problems: list[str]) -> Iterator[Lines]:
     """Read a log in whole lines. `advance` hears how many bytes of it were taken, `problems` what went wrong."""
     buffer = LineBuffer()
     try:
@@ -122,13 +122,17 @@ def _write(output: bytes) -> None:
 def _progress(paths: Sequence[str]) -> AbstractContextManager[Progress]:
     """Show a bar with rate and time left on standard error, where that is a terminal."""
     if not sys.stderr.isatty():
-        return _no_progress()
+        return _silent()
     return _bar(paths)
 
 
+def no_progress(_count: int) -> None:
+    """Show nothing."""
+
+
 @contextmanager
-def _no_progress() -> Iterator[Progress]:
-    yield lambda _: None
+def _silent() -> Iterator[Progress]:
+    yield no_progress
 
 
 @contextmanager
@@ -151,3 +155,5 @@ def _report(tallies: dict[str, Tally]) -> None:
             counted = f"{tally.counted} counted ({tally.truncated} of them cut)"
             rest = f"{tally.notices} notices, {tally.rejected} rejected"
             print(f"haproxy-log-exporter: {path}: {tally.lines} lines, {counted}, {rest}", file=sys.stderr)
+        if tally.rejected:
+            print(f"haproxy-log-exporter: `haproxy-log-exporter check {path}` tells why", file=sys.stderr)

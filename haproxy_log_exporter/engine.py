@@ -98,6 +98,11 @@ class Assembly:
             weight=choice.weight,
         )
 
+    @property
+    def formats(self) -> Sequence[Format]:
+        """The formats that are tried."""
+        return _formats(self._choice)
+
     def exchange(self, configured: tuple[Format, ...]) -> Choice:
         """Read lines by other formats from now on; labels, metrics and totals stay.
 
@@ -124,6 +129,19 @@ def compile_all(choice: Choice) -> Sequence[Reader]:
     return _readers(_formats(choice), choice)
 
 
+def fillable(formats: Sequence[Format]) -> Fillable:
+    """Tell which labels formats can fill."""
+    return _fillable(formats, [compile_format(each.name, each.kind, each.source) for each in formats])
+
+
+def _fillable(formats: Sequence[Format], readers: Sequence[Reader]) -> Fillable:
+    return Fillable(
+        frozenset[str]().union(*(reader.fields for reader in readers)),
+        {name: field for reader in readers for name, field in reader.names.items()},
+        {header for each in formats for header in each.slots.headers()},
+    )
+
+
 def _formats(choice: Choice) -> Sequence[Format]:
     if choice.parser == "haproxy-log-analysis":
         if choice.formats not in ((), ("httplog",)):
@@ -136,19 +154,18 @@ def _formats(choice: Choice) -> Sequence[Format]:
 def _plan(choice: Choice) -> _Plan:
     formats = _formats(choice)
     readers = _readers(formats, choice)
-    traffic = [reader for reader in readers if reader.kind in _TRAFFIC]
-    fields = frozenset[str]().union(*(reader.fields for reader in traffic))
-    names = {name: field for reader in traffic for name, field in reader.names.items()}
-    headers = {header for each in formats for header in each.slots.headers()}
+    there = _fillable(formats, [reader for reader in readers if reader.kind in _TRAFFIC])
     problems: list[str] = []
     labels: tuple[Label, ...] = ()
     metrics: tuple[Metric, ...] = ()
     try:
-        labels = find_labels(choice.labels, Fillable(fields, names, headers))
+        labels = find_labels(choice.labels, there)
     except UsageError as error:
         problems += error.messages
     try:
-        metrics = find_metrics(choice.metrics, fields, frozenset(reader.kind for reader in readers) | {"notice"})
+        metrics = find_metrics(
+            choice.metrics, frozenset(there.fields), frozenset(reader.kind for reader in readers) | {"notice"}
+        )
     except UsageError as error:
         problems += error.messages
     if problems:

@@ -85,6 +85,11 @@ def with_former(formats: Sequence[Format], former: Sequence[Format]) -> tuple[Fo
     return (*formats, *(each for each in former if (each.name, each.kind, each.source) not in known))
 
 
+def proxy_formats(proxy: Proxy) -> list[Format]:
+    """Tell which formats one proxy writes."""
+    return [_format(each.preset, each.kind, each.source, (proxy,)) for each in proxy.formats]
+
+
 def _format(preset: str, kind: str, source: str, proxies: Sequence[Proxy]) -> Format:
     slots = Slots(
         {proxy.name: tuple(captures.request for captures in proxy.captures) for proxy in proxies},

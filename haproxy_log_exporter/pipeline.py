@@ -11,7 +11,7 @@ lines = counted + notices + filtered + rejected.
 import re
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from haproxy_log_exporter.logformat.reader import Extent, Reader
@@ -51,13 +51,15 @@ class NoticeKind:
 class Intake:
     """What is known of one source's lines: their tally, the wrappers they come in, and the last that were rejected.
 
-    `facilities` gives the lines of the syslog facilities to be read, where not all are.
+    `facilities` gives the lines of the syslog facilities to be read, where not all are. `watch` is handed all lines
+    that are rejected.
     """
 
     tally: Tally
     unwrapper: Unwrapper
     facilities: re.Pattern[bytes] | None = None
     wrapped: bool = False
+    watch: Callable[[bytes], None] | None = None
     rejects: deque[bytes] = field(default_factory=lambda: deque(maxlen=MOST_REJECTS))
 
 
@@ -126,6 +128,8 @@ class Pipeline:
             intake.tally.rejected += rest.count(b"\n") * times
             last = rest[:-1].rsplit(b"\n", MOST_REJECTS)[-MOST_REJECTS:]
             intake.rejects.extend(line[:LONGEST_REJECT] for line in last)
+            if intake.watch:
+                intake.watch(rest)
 
     def _read(self, chunk: bytes, intake: Intake, extent: Extent = Extent.WHOLE, times: int = 1) -> bytes:
         tally, given, counted = intake.tally, chunk, intake.tally.counted

@@ -12,6 +12,7 @@ from enum import Enum
 
 from haproxy_log_exporter.errors import UsageError
 from haproxy_log_exporter.labels.reasons import REASONS
+from haproxy_log_exporter.logformat.elements import made_names
 from haproxy_log_exporter.logformat.fields import KINDS, Kind
 from haproxy_log_exporter.logformat.notation import PLAIN, Notation
 
@@ -95,7 +96,8 @@ class Fillable:
                 names.append(f"{field[:-1]}_1, …")
             elif field != "message":
                 names += [field, *(row.name for row in _DERIVED if row.field == field)]
-        return [*names, *sorted(({*self.fields, *self.names} - {*KINDS} - _TAKEN) | {*self.headers})]
+        others = {*self.fields, *(self.names.keys() - made_names())} - {*KINDS} - _TAKEN
+        return [*names, *sorted(others | self.headers)]
 
 
 def find_labels(names: Sequence[str], fillable: Fillable) -> tuple[Label, ...]:

@@ -176,6 +176,11 @@ def _find_sample(expression: str, given: str) -> tuple[Alias, str]:
     return text, ""
 
 
+def made_names() -> frozenset[str]:
+    """List the names made of samples that fill a field with a name of its own: they need not be told."""
+    return frozenset(sample_name(name) for name in ALIASES if name.startswith("["))
+
+
 def sample_name(expression: str) -> str:
     """Make a label's name of a sample expression in its brackets: [req.hdr(Host)] is req_hdr_host."""
     if match := _CAPTURE.fullmatch(expression):
@@ -197,7 +202,7 @@ def _check_end(source: str, value: Value, follower: Value) -> None:
     problem = f"nothing tells where {_written(value.item)} ends and {_written(follower.item)} begins"
     if value.alias.holds is free and follower.alias.holds is free:
         problem = f"two free texts touch: {problem}"
-    complain(source, follower.item.position, f"{problem}; put something between them, or use {{+Q}}")
+    complain(source, follower.item.position, f"{problem}; put something between them, or write %{{+Q}}")
 
 
 def _written(item: Item) -> str:

@@ -7,7 +7,7 @@ bounded number of values, so the whole stays linear in the length of the line.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 
 from haproxy_log_exporter.logformat.aliases import CLASSES, FRAGMENTS, LIST_BEFORE_QUOTES, Part
@@ -61,16 +61,18 @@ class Writer:
 
         Of a literal at the beginning the first `skip` characters are left out.
         """
-        pattern = ""
+        return "".join(self.pieces(begin, end, skip))
+
+    def pieces(self, begin: int = 0, end: int | None = None, skip: int = 0) -> Iterator[str]:
+        """Write each element by itself, as in `whole`."""
         for index, element in enumerate(self._elements[begin:end], start=begin):
             if element.value:
-                pattern += self._present(index, self._value(index, element.value))
-            else:
-                literal = element.literal[skip if index == begin else 0 :]
-                literal = literal[1:] if self._swallows(index - 1, begin) else literal
-                at_end = literal[-1:] == " " and index + 1 == len(self._elements)
-                pattern += _literal(literal[:-1]) + " ?+" if at_end else _literal(literal)
-        return pattern
+                yield self._present(index, self._value(index, element.value))
+                continue
+            literal = element.literal[skip if index == begin else 0 :]
+            literal = literal[1:] if self._swallows(index - 1, begin) else literal
+            at_end = literal[-1:] == " " and index + 1 == len(self._elements)
+            yield _literal(literal[:-1]) + " ?+" if at_end else _literal(literal)
 
     def cut(self, needed: int) -> str:
         """Write elements of which all up to `needed` must be there, and any beginning of the rest.

@@ -16,7 +16,8 @@ class Item:
     """One item of a log-format: literal text, or a value.
 
     `name` is the alias as in `%ci` (`ci`), a sample expression in brackets (`[ssl_fc_sni]`), or empty for literal text.
-    `label` is the name given in `%(name)ci`. `position` is the offset in the log-format string.
+    `label` is the name given in `%(name)ci`. `position` is the offset in the log-format string, `written` what stands
+    there.
     """
 
     position: int
@@ -24,6 +25,7 @@ class Item:
     name: str = ""
     label: str = ""
     flags: frozenset[str] = frozenset()
+    written: str = ""
 
 
 # What a flag list may hold; HAProxy takes no notice of anything else.
@@ -71,14 +73,17 @@ class _Tokenizer:
     def items(self) -> list[Item]:
         found: list[Item] = []
         while self.at < len(self.source):
+            start = self.at
             item = self._value() if self._is_value() else self._literal()
+            item = replace(item, written=self.source[start : self.at])
             if item.name == "o":
                 self.common = item.flags
                 self.everywhere = item.flags if self.everywhere is None else self.everywhere & item.flags
             elif not found and item.text == " ":
                 continue
             elif found and not item.name and not found[-1].name:
-                found[-1] = replace(found[-1], text=_join(found[-1].text, item.text))
+                text, written = _join(found[-1].text, item.text), found[-1].written + item.written
+                found[-1] = replace(found[-1], text=text, written=written)
             else:
                 found.append(item)
         return _as_object(found) if "json" in (self.everywhere or ()) else found

@@ -1,5 +1,6 @@
 """The page at `/`."""
 
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from haproxy_log_exporter import __version__
@@ -13,7 +14,7 @@ _PAGE = """<!DOCTYPE html>
 <style>
 :root {{ color-scheme: light dark; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }}
-code {{ font-family: ui-monospace, monospace; }}
+code {{ font-family: ui-monospace, monospace; overflow-wrap: anywhere; }}
 </style>
 </head>
 <body>
@@ -29,13 +30,30 @@ code {{ font-family: ui-monospace, monospace; }}
 <ul>
 {sources}
 </ul>
+{rejects}
 </main>
 </body>
 </html>
 """
 
 
-def index_page(telemetry_path: str, sources: tuple[str, ...]) -> str:
+_REJECTS = """<h2>Lines that were rejected last</h2>
+<p><code>haproxy-log-exporter check FILE</code> tells why.</p>
+<ul>
+{items}
+</ul>"""
+
+
+def index_page(telemetry_path: str, sources: Sequence[str], rejects: Mapping[str, Sequence[bytes]]) -> str:
     """Write the page; every value is escaped."""
-    items = "\n".join(f"<li><code>{escape(source)}</code></li>" for source in sources)
-    return _PAGE.format(version=escape(__version__), path=escape(telemetry_path), sources=items)
+    lines = [line.decode("utf-8", "backslashreplace") for each in rejects.values() for line in each]
+    return _PAGE.format(
+        version=escape(__version__),
+        path=escape(telemetry_path),
+        sources=_items(sources),
+        rejects=_REJECTS.format(items=_items(lines)) if lines else "",
+    )
+
+
+def _items(texts: Sequence[str]) -> str:
+    return "\n".join(f"<li><code>{escape(text)}</code></li>" for text in texts)

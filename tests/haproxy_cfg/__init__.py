@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from haproxy_log_exporter.haproxy_cfg import HAProxyConfig, Proxy, read_config
+from haproxy_log_exporter.haproxy_cfg import Captures, HAProxyConfig, Proxy, read_config
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "haproxy-cfg"
 
@@ -30,9 +30,8 @@ def show(proxy: Proxy) -> list[str]:
         line = found.place.rpartition(":")[2]
         lines.append(f"{line}: {found.kind} {found.preset or repr(found.source)}")
         assert not (found.preset and found.source), "a preset has no source"
-    for captures in proxy.captures:
-        if captures.request or captures.response or len(proxy.captures) > 1:
-            lines.append(f"{{{'|'.join(captures.request)}}} {{{'|'.join(captures.response)}}}")
+    if [*proxy.captures] != [Captures()]:
+        lines += [f"{{{'|'.join(each.request)}}} {{{'|'.join(each.response)}}}" for each in proxy.captures]
     return lines
 
 

@@ -146,14 +146,13 @@ def test_variables_in_arms_have_several_values() -> None:
         .endif
         frontend f
             log-format "<$ONE,$TWO>"
-            option "${TWO-http}log"
         frontend "g$ONE"
         """
     assert show_all(read(text, TWO="tcp")) == [
-        *("frontend f tcp", "11: tcp tcplog", "10: tcp '<1,2>'", "10: tcp '<i,ii>'"),
-        *("frontend g tcp", "12: connect connect"),
-        *("frontend g1 tcp", "12: connect connect"),
-        *("frontend gi tcp", "12: connect connect"),
+        *("frontend f tcp", "10: tcp '<,tcp>'", "10: tcp '<1,2>'", "10: tcp '<i,ii>'"),
+        *("frontend g tcp", "11: connect connect"),
+        *("frontend g1 tcp", "11: connect connect"),
+        *("frontend gi tcp", "11: connect connect"),
     ]
 
 

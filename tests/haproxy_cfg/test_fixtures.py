@@ -155,8 +155,10 @@ EXPECTED = {
     "captures": [
         "frontend every http",
         "8: http httplog",
-        "{host|user_agent|src_ipmask_24|x_forwarded_for|x_late|accept_language|req_cook_theme|}"
-        " {x_cache|content_type|status|}",
+        (
+            "{host|user_agent|src_ipmask_24|x_forwarded_for|x_late|accept_language|req_cook_theme|}"
+            " {x_cache|content_type|status|}"
+        ),
         "frontend conditional http",
         "8: http httplog",
         "{x_first} {}",
@@ -206,8 +208,10 @@ EXPECTED = {
 WARNINGS = {
     "environment": ["environment.cfg:42: empty here, as it is not set for the exporter: GONE"],
     "newer": [
-        "newer.cfg:5: log-profile is not read: a logger that uses it may write other formats than its proxy's;"
-        " name those by --format"
+        (
+            "newer.cfg:5: log-profile is not read: a logger that uses it may write other formats than its proxy's;"
+            " name those by --format"
+        )
     ],
     "sections": ["sections.cfg:74: log-format-sd is not read: what it puts before a line gives no fields"],
 }

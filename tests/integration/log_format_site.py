@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.integration.haproxy import Door, _find, _make_certificate, read_all, running_haproxy
+from tests.integration.haproxy import Door, _find, _has_ipv6, _make_certificate, read_all, running_haproxy
 from tests.integration.log_format_rows import Row
 
 SEPARATOR = "\x1f"
@@ -202,8 +202,8 @@ def requests_for(row: Row) -> list[Request]:
         request
         for request in REQUESTS
         if (row.mode == "http" or request.name in _IN_TCP)
-        and (row.tls or request.door != "tls")
         and request.name not in row.without
+        and request.door in {"unix", *_hosts(row)}
     ]
 
 
@@ -237,8 +237,13 @@ def _door(host: str = "127.0.0.1", *, listening: bool = True) -> Iterator[Door]:
 @contextmanager
 def _open_doors(row: Row) -> Iterator[dict[str, Door]]:
     with ExitStack() as stack:
-        hosts = {"four": "127.0.0.1", "six": "::1"} | ({"tls": "127.0.0.1"} if row.tls else {})
-        yield {kind: stack.enter_context(_door(host)) for kind, host in hosts.items()}
+        yield {kind: stack.enter_context(_door(host)) for kind, host in _hosts(row).items()}
+
+
+def _hosts(row: Row) -> dict[str, str]:
+    """Give the addresses of a frontend's doors but for the unix socket."""
+    six = {"six": "::1"} if _has_ipv6() else {}
+    return {"four": "127.0.0.1"} | six | ({"tls": "127.0.0.1"} if row.tls else {})
 
 
 def quote(text: str) -> str:

@@ -3,18 +3,20 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import ANY
 
 import pytest
 
 from haproxy_log_exporter.counting import count_files, parse_files
 from haproxy_log_exporter.engine import Choice
+from haproxy_log_exporter.errors import UsageError
 from tests.integration.log_format_site import REQUESTS, Exchange, is_refused, play, references, requests_for
 from tests.integration.log_format_values import expected, read_reference
 from tests.integration.log_formats import AMBIGUOUS, FORMATS, NOT_FORMATS
-from tests.support import FIXTURES, need, read_samples, run, total
+from tests.support import FIXTURES, Samples, need, read_samples, run, total
 
 _ROWS = {f"f{place}": row for place, row in enumerate(FORMATS)}
 _EACH_ROW = pytest.mark.parametrize("name", [pytest.param(name, id=row.format) for name, row in _ROWS.items()])
@@ -28,6 +30,24 @@ _ALIASES = (
 _TEXTS = "ci fi b s f ft H CC CS HM HU HPO HQ HV r ID hr hs hrl hsl sslv"
 _ESCAPED = "f s b H CC CS HP HU HPO HQ r hr hs hrl hsl ID"
 _HEXADECIMAL = "ci cp fi fp bi bp si sp Ts ms pid lc rt"
+# Metrics that add up a field, and histograms of one.
+_SUMS = {
+    "bytes_read_total": "bytes_read",
+    "bytes_uploaded_total": "bytes_uploaded",
+    "retries_total": "retries",
+    "redispatches_total": "redispatched",
+}
+_DURATIONS = {
+    "request_duration_seconds": "time_request",
+    "queue_duration_seconds": "time_queue",
+    "connect_duration_seconds": "time_connect",
+    "response_duration_seconds": "time_response",
+    "total_duration_seconds": "time_total",
+    "handshake_duration_seconds": "time_handshake",
+    "idle_duration_seconds": "time_idle",
+    "data_duration_seconds": "time_data",
+}
+
 _STATUSES = {"post": "404", "denied": "403", "slow": "500", "empty": "503", "bad": "400"}  # the others': 200
 
 
@@ -64,7 +84,7 @@ def test_lines_are_read_as_what_they_were(
 ) -> None:
     """Of each line `parse` gives all that HAProxy and its client know of the request, and nothing else."""
     pairs = [*played.of(name)]
-    assert len(pairs) == len(requests_for(_ROWS[name])) > 2
+    assert len(pairs) == len(requests_for(_ROWS[name])) > 0
     parse_files(Choice((), (), (), (_ROWS[name].format,)), [str(played.log(name, tmp_path))])
     found = [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
     assert len(found) == len(pairs)
@@ -80,15 +100,63 @@ def test_lines_are_read_as_what_they_were(
 def test_lines_are_counted_by_what_they_were(
     name: str, played: Played, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """`count` takes each line once, and by its status where the format has it."""
-    row = _ROWS[name]
-    metric = "requests_total" if row.mode == "http" else "sessions_total"
-    label = "status_code" if row.mode == "http" else "termination_state" if "%ts" in row.format else "bytes_read"
-    count_files(Choice((label,), (metric,), (), (row.format,)), [str(played.log(name, tmp_path))])
-    counted = read_samples(capsysbinary.readouterr().out.decode())
-    values = Counter(str(was[label]) for _, was in played.of(name))
-    assert {value: total(counted, f"haproxy_log_{metric}", **{label: value}) for value in values} == values
-    assert total(counted, f"haproxy_log_{metric}") == values.total()
+    """`count` takes each line once by its status, and adds up what HAProxy has said of sizes, retries and timers."""
+    row, read = _ROWS[name], [_with_headers(was) for _, was in played.of(name)]
+    fields = sorted({field for was in read for field in was})
+    requests = "requests_total" if row.mode == "http" else "sessions_total"
+    labels = [field for field in fields if _is_label(field, read)]
+    metrics = [metric for metric, field in (_SUMS | _DURATIONS).items() if field in fields]
+    count_files(Choice((*labels,), (requests, *metrics), (), (row.format,)), [str(played.log(name, tmp_path))])
+    samples = read_samples(capsysbinary.readouterr().out.decode())
+    values = Counter(tuple(_as_label(was.get(label, "")) for label in labels) for was in read)
+    found = {each: total(samples, f"haproxy_log_{requests}", **dict(zip(labels, each, strict=True))) for each in values}
+    assert found == values
+    assert total(samples, f"haproxy_log_{requests}") == values.total()
+    for metric in metrics:
+        assert _counted(metric, samples) == _known(metric, read, early=bool(row.option)), metric
+
+
+def _with_headers(was: dict[str, object]) -> dict[str, object]:
+    """Put the captured headers beside each other: each of them is a label by its place."""
+    found = dict(was)
+    for side in ("request", "response"):
+        headers = was.get(f"{side}_headers")
+        if isinstance(headers, list):
+            found |= {f"{side}_header_{place}": header for place, header in enumerate(headers, start=1)}
+    return found
+
+
+def _is_label(field: str, read: Sequence[dict[str, object]]) -> bool:
+    """Whether a field is asked for as a label: one that has a known value in each line, or none."""
+    known = all(isinstance(was.get(field, ""), str | int) for was in read)
+    return known and field not in ("kind", "format", "message") and not field.startswith("time_")
+
+
+def _as_label(value: object) -> str:
+    """Write a value as a label's."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _counted(metric: str, samples: Samples) -> list[float]:
+    """Give a counter's value, or how much a histogram has seen and the sum of it."""
+    endings = ("_count", "_sum") if metric in _DURATIONS else ("",)
+    return [total(samples, f"haproxy_log_{metric}{ending}") for ending in endings]
+
+
+def _known(metric: str, read: Sequence[dict[str, object]], *, early: bool) -> list[object]:
+    """Tell the same of what is known of the lines; times that were logged early (`option logasap`) are not final."""
+    if metric in _SUMS:
+        return [_sum([was.get(_SUMS[metric], 0) for was in read])]
+    values = [was[_DURATIONS[metric]] for was in read if was[_DURATIONS[metric]] != -1]
+    if early and metric == "total_duration_seconds":
+        values = []
+    return [len(values), _sum(values, 1000)]
+
+
+def _sum(values: Sequence[object], unit: int = 1) -> object:
+    """Add up what is known; of what is not, anything will do."""
+    known = [value for value in values if isinstance(value, int)]
+    return pytest.approx(sum(known) / unit) if len(known) == len(values) else ANY
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, id=row.format) for name, row in [*_ROWS.items()][::24]])
@@ -141,15 +209,20 @@ def test_the_table_has_every_alias_with_every_flag() -> None:
 
 @pytest.mark.parametrize("source", [*AMBIGUOUS, *NOT_FORMATS])
 def test_what_haproxy_refuses_is_refused(source: str, tmp_path: Path) -> None:
-    """A string that HAProxy does not start with ends the command as wrong usage, with a caret under the place.
-
-    So does one whose lines nobody could read.
-    """
+    """A string that HAProxy does not start with is refused, with a caret, and so is one that nobody could read."""
     need("haproxy")
     assert is_refused(tmp_path, source) == (source in NOT_FORMATS)
-    finished = run("parse", "--format", source, "-")
+    with pytest.raises(UsageError) as refused:
+        parse_files(Choice((), (), (), (source,)), ["-"])
+    [message] = refused.value.messages
+    assert re.search(r"\n +\^$", message)
+
+
+def test_the_command_tells_what_it_refuses() -> None:
+    """Wrong usage ends the command with 2 and a caret under the place."""
+    finished = run("parse", "--format", "%ci %cip", "-")
     assert (finished.returncode, finished.stdout) == (2, b"")
-    assert re.search(r"\n +\^", finished.stderr.decode()), finished.stderr
+    assert re.search(r"^( +)%ci %cip\n\1    \^\n\Z", finished.stderr.decode(), re.MULTILINE), finished.stderr
 
 
 def _captured() -> tuple[str, str, str]:

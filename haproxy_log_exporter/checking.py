@@ -1,0 +1,169 @@
+"""`check`: whether options, formats and haproxy.cfg are right, and how much of a log they read."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from haproxy_log_exporter.counting import no_progress, read_blocks
+from haproxy_log_exporter.diagnosis import Diagnosis, Stop
+from haproxy_log_exporter.engine import Assembly, Choice, fillable
+from haproxy_log_exporter.errors import OperationError
+from haproxy_log_exporter.formats import proxy_formats
+from haproxy_log_exporter.haproxy_cfg import HAProxyConfig, Proxy
+from haproxy_log_exporter.metrics.shown import Shown, Tally
+from haproxy_log_exporter.pipeline import LONGEST_REJECT, MOST_PENDING
+
+# Rejected lines that are looked at closely, a hundred thousand a second or so; more are only counted.
+MOST_DIAGNOSED = 100_000
+_MOST_GROUPS = 10
+
+# Of a group, so many lines are looked at for their cause, and so many with different causes are shown.
+_MOST_EXAMINED = 100
+_MOST_EXAMPLES = 3
+_HUNDRED = 100
+
+
+@dataclass(slots=True)
+class Group:
+    """Rejected lines that stop at the same place of the same format: how many, and one for each cause."""
+
+    count: int = 0
+    examples: dict[str, tuple[bytes, Stop]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Rejects:
+    """Rejected lines, grouped by where they stop."""
+
+    diagnosis: Diagnosis
+    groups: dict[tuple[str, int], Group] = field(default_factory=dict)
+    unseen: int = 0
+    seen: int = 0
+
+    def add(self, chunk: bytes) -> None:
+        """Take rejected lines, each ending in a newline."""
+        for line in chunk.split(b"\n")[:-1]:
+            if self.seen >= MOST_DIAGNOSED:
+                self.unseen += 1
+                continue
+            self.seen += 1
+            stop = self.diagnosis.find_stop(line)
+            group = self.groups.setdefault((stop.format, stop.element), Group())
+            group.count += 1
+            if group.count <= _MOST_EXAMINED and len(group.examples) < _MOST_EXAMPLES:
+                group.examples.setdefault(self.diagnosis.find_cause(line, stop), (line, stop))
+
+
+def check(choice: Choice, config: HAProxyConfig | None, paths: Sequence[str], *, as_json: bool) -> None:
+    """Print what each frontend writes and what its labels are, and how much of the logs is read.
+
+    Raises:
+        UsageError: with every mistake in formats, labels and metrics.
+        OperationError: naming the files that could not be read, after the others were.
+    """
+    assembly = Assembly(choice)
+    found: dict[str, Any] = {}
+    lines: list[str] = []
+    if config:
+        found["proxies"] = [_proxy(proxy) for proxy in config.proxies]
+        lines += _proxy_lines(found["proxies"])
+    problems: list[str] = []
+    if paths:
+        rejects = Rejects(Diagnosis(assembly.formats, "--format" if choice.formats else "haproxy.cfg"))
+        shown = _read(assembly, paths, rejects, problems)
+        found |= _summary(shown)
+        lines += _summary_lines(found) + _reject_lines(rejects)
+    elif not config:
+        found["formats"] = [each.name for each in assembly.formats]
+        found["labels"] = fillable(assembly.formats).labels()
+        lines += ["formats: " + ", ".join(found["formats"]), "labels: " + ", ".join(found["labels"])]
+    print(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(lines))
+    if problems:
+        raise OperationError("; ".join(problems))
+
+
+def _read(assembly: Assembly, paths: Sequence[str], rejects: Rejects, problems: list[str]) -> Shown:
+    pipeline = assembly.pipeline
+    for path in paths:
+        intake = pipeline.intake(path)
+        intake.watch = rejects.add
+        for block in read_blocks(path, no_progress, problems):
+            intake.tally.rejected += block.overlong
+            pipeline.take(block.chunk, intake)
+            if pipeline.pending > MOST_PENDING:
+                pipeline.flush()
+        pipeline.end(intake)
+    pipeline.flush()
+    return pipeline.shown()
+
+
+def _proxy(proxy: Proxy) -> dict[str, Any]:
+    formats = proxy_formats(proxy)
+    return {
+        "name": proxy.name,
+        "section": proxy.section,
+        "formats": [each.name or each.source for each in formats],
+        "labels": fillable([each for each in formats if each.kind in ("http", "tcp")]).labels(),
+    }
+
+
+def _proxy_lines(proxies: Sequence[dict[str, Any]]) -> list[str]:
+    lines = []
+    for proxy in proxies:
+        lines += [f"{proxy['section']} {proxy['name']}"]
+        lines += [f"  writes {each}" for each in proxy["formats"]]
+        lines += [f"  labels {', '.join(proxy['labels']) or 'none'}", ""]
+    return lines
+
+
+def _summary(shown: Shown) -> dict[str, Any]:
+    total = Tally()
+    for tally in shown.tallies.values():
+        for name in ("counted", "notices", "filtered", "rejected", "truncated"):
+            setattr(total, name, getattr(total, name) + getattr(tally, name))
+    return {
+        "lines": total.lines,
+        "parsed": total.counted,
+        "formats": dict(shown.parsed.most_common()),
+        "rejected": total.rejected,
+        "notices": total.notices,
+        "truncated": total.truncated,
+    }
+
+
+def _summary_lines(found: dict[str, Any]) -> list[str]:
+    lines = found["lines"]
+    rows = [("lines", lines), ("parsed", found["parsed"])]
+    rows += [(f"  {name}", count) for name, count in found["formats"].items()]
+    rows += [(name, found[name]) for name in ("truncated", "notices", "rejected")]
+    return [f"{name:<20}{count:>12}  {_share(count, lines)}" for name, count in rows]
+
+
+def _share(count: int, lines: int) -> str:
+    return f"{_HUNDRED * count / lines:6.2f}%" if lines else ""
+
+
+def _reject_lines(rejects: Rejects) -> list[str]:
+    """Show each group of rejected lines by an example for each cause, with a caret under where it stops."""
+    lines: list[str] = []
+    groups = sorted(rejects.groups.values(), key=lambda group: -group.count)
+    for group in groups[:_MOST_GROUPS]:
+        expected = next(stop for _, stop in group.examples.values())
+        lines += ["", f"{group.count} rejected: as {expected.format}, expected {expected.expected}"]
+        for cause, (line, stop) in group.examples.items():
+            start = max(0, stop.position - LONGEST_REJECT // 2)
+            text = _printable(line[start : start + LONGEST_REJECT])
+            indent = len(_printable(line[start : stop.position]))
+            lines += [f"    {text}", f"    {' ' * indent}^ byte {stop.position}", *([f"    {cause}"] if cause else [])]
+    if len(groups) > _MOST_GROUPS:
+        more = sum(group.count for group in groups[_MOST_GROUPS:])
+        lines += ["", f"{more} more in {len(groups) - _MOST_GROUPS} smaller groups"]
+    if rejects.unseen:
+        lines += ["", f"{rejects.unseen} more were rejected and not looked at"]
+    return lines
+
+
+def _printable(octets: bytes) -> str:
+    text = octets.decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
