@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from haproxy_log_exporter.engine import Choice, build_pipeline, compile_all
-from haproxy_log_exporter.labels.catalogue import Label, error_labels, find_labels, read_label
+from haproxy_log_exporter.labels.catalogue import Fillable, Label, error_labels, find_labels, read_label
+from haproxy_log_exporter.logformat.notation import PLAIN
 from haproxy_log_exporter.logformat.reader import Reader
 from haproxy_log_exporter.metrics.exposition import render
 from haproxy_log_exporter.metrics.shown import Tally
@@ -57,10 +58,10 @@ def build(*formats: str, labels: Sequence[str] = LABELS, metrics: Sequence[str] 
 
 def take(pipeline: Pipeline, *lines: bytes) -> Tally:
     """Let a pipeline take lines at once, and flush."""
-    tally = pipeline.intake("test")
-    pipeline.take(b"".join(line + b"\n" for line in lines), tally)
+    intake = pipeline.intake("test")
+    pipeline.take(b"".join(line + b"\n" for line in lines), intake)
     pipeline.flush()
-    return tally
+    return intake.tally
 
 
 def exposition(pipeline: Pipeline) -> str:
@@ -104,13 +105,14 @@ def mangled(draw: st.DrawFn) -> bytes:
 def account(blocks: Iterable[bytes]) -> tuple[dict[str, Any], list[str], Counter[str]]:
     """Feed blocks of a stream through a buffer into a pipeline: its tally, its exposition and the formats found."""
     pipeline, buffer = build(), LineBuffer()
-    tally = pipeline.intake("test")
+    intake = pipeline.intake("test")
     for lines in [*map(buffer.feed, blocks), buffer.end()]:
-        tally.rejected += lines.overlong
-        pipeline.take(lines.chunk, tally)
+        intake.tally.rejected += lines.overlong
+        pipeline.take(lines.chunk, intake)
+    pipeline.end(intake)
     pipeline.flush()
     shown = pipeline.shown()
-    numbers = {name: value for name, value in asdict(tally).items() if not name.startswith("newest")}
+    numbers = {name: value for name, value in asdict(intake.tally).items() if not name.startswith("newest")}
     return numbers, sorted(exposition(pipeline).splitlines()), shown.parsed
 
 
@@ -177,11 +179,12 @@ def test_no_bytes_are_too_strange(formats: tuple[str, ...], chunks: list[list[by
     """Nothing raises, and each newline is one line counted, noticed, filtered or rejected."""
     metrics = ("requests_total", "sessions_total", "notices_total") if formats else LINE_COUNTERS
     pipeline = build(*formats, labels=("http_request_path",), metrics=metrics)
-    tally = pipeline.intake("test")
+    intake = pipeline.intake("test")
+    tally = intake.tally
     for lines in chunks:
         chunk = b"".join(line + b"\n" for line in lines)
         before = tally.lines, tally.bytes_read
-        pipeline.take(chunk, tally)
+        pipeline.take(chunk, intake)
         assert (tally.lines, tally.bytes_read) == (before[0] + chunk.count(b"\n"), before[1] + len(chunk))
         pipeline.flush()
     samples = read_samples(exposition(pipeline))
@@ -208,7 +211,7 @@ def counting() -> Pipeline:
 def count(line: bytes) -> tuple[tuple[int, int, int, int], Counter[str], list[bytes]]:
     """Count a line: what became of it (as in a tally), its format, and the labels that it was counted under."""
     pipeline = counting()
-    tally = pipeline.intake("test")
+    tally = pipeline.intake("test").tally
     before, shown = replace(tally), pipeline.shown()
     take(pipeline, line)
     texts = []
@@ -235,10 +238,12 @@ def check_agreement(line: bytes) -> None:
     assert formats == Counter({record.format: 1} if counted else {}), line
     labels: Sequence[Label] = ()
     if record.kind in ("http", "tcp"):
-        labels = find_labels(LABELS, frozenset[str]().union(*(reader.fields for reader in readers())))
+        labels = find_labels(LABELS, Fillable(frozenset[str]().union(*(reader.fields for reader in readers())), {}, set()))
     elif record.kind == "error":
         labels = error_labels()
-    values = [read_label(label, record.fields.get(label.field)) for label in labels]
+    values = [
+        read_label(label, record.fields.get(label.field), record.notations.get(label.field, PLAIN)) for label in labels
+    ]
     assert texts == ([label_text([label.name for label in labels], values)] if labels else []), line
 
 
@@ -315,8 +320,7 @@ def test_nothing_shows_before_the_flush_and_all_of_it_after() -> None:
     pipeline = build()
     take(pipeline, HTTP)
     before = pipeline.shown()
-    tally = pipeline.intake("test")
-    pipeline.take(HTTP + b"\n" + NOTICE + b"\n", tally)
+    pipeline.take(HTTP + b"\n" + NOTICE + b"\n", pipeline.intake("test"))
     assert pipeline.pending == 1
     assert pipeline.shown() == before
     pipeline.flush()

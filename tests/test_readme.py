@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from haproxy_log_exporter.engine import Choice, compile_all
-from haproxy_log_exporter.labels.catalogue import available_labels
+from haproxy_log_exporter.labels.catalogue import Fillable
+from haproxy_log_exporter.logformat.fields import KINDS
 from haproxy_log_exporter.logformat.presets import PRESETS
 from haproxy_log_exporter.metrics.catalogue import METRICS
 from haproxy_log_exporter.settings import default_text, knobs
@@ -37,9 +37,9 @@ def test_every_format_label_and_metric_is_told() -> None:
     """In the section of its kind, and none that there is not."""
     for preset in PRESETS:
         assert f"`{preset.name}`" in _section("Configuring HAProxy")
-    fields = frozenset[str]().union(*(reader.fields for reader in compile_all(Choice((), (), (), ()))))
     told = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|[^|]*\|", _section("Labels"), re.MULTILINE))))
-    assert told == {name.removesuffix(", …") for name in available_labels(fields - {"bind_name"})}
+    everything = Fillable(KINDS.keys() - {"bind_name"}, {}, frozenset())
+    assert told == {name.removesuffix(", …") for name in everything.labels()}
     log_metrics = _section("Metrics").partition("Of the exporter itself")[0]
     told = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|[^|]*\|", log_metrics, re.MULTILINE))))
     assert told == {metric.name for metric in METRICS}

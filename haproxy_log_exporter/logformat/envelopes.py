@@ -23,7 +23,7 @@ _TIMESTAMP_3164 = r"[A-Z][a-z]{2} [ 0-9:]{11}"
 # RFC 3339 as in RFC 5424, section 6.2.3: "2026-11-20T04:30:53.046768+00:00".
 _TIMESTAMP_5424 = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?>[.,][0-9]{1,9}+|)(?>Z|[-+][0-9:]{5})"
 
-# The tag is log-tag's and ends in a colon; a hostname, which `local` leaves out, does not.
+# The tag is log-tag's, which may hold blanks, and ends in a colon; a hostname, which `local` leaves out, does not.
 _HOST = r"[!-\xff]{1,255}+(?<!:) "
 _TAG = r"[!-\xff]{1,255}+(?<=:) "
 
@@ -31,9 +31,9 @@ _TAG = r"[!-\xff]{1,255}+(?<=:) "
 _QUOTED = r'"[ !#-\x5b\x5d-\xff]*+(?>(?:\\.[ !#-\x5b\x5d-\xff]*+){0,64})"'
 _STRUCTURED_DATA = rf"(?>-|(?:\[(?>[ !#-Z^-\xff]*+(?:{_QUOTED}[ !#-Z^-\xff]*+){{0,64}})\]){{1,16}})"
 
-_HEADER_3164 = rf"{_TIMESTAMP_3164} (?:{_HOST}|){_TAG}"
+_HEADER_3164 = rf"{_TIMESTAMP_3164} (?:{_HOST}){{0,4}}{_TAG}"
 # `timed` and `iso` write the time alone, rsyslog's files host and tag behind it.
-_HEADER_ISO = rf"{_TIMESTAMP_5424} (?:{_HOST}{_TAG}|)"
+_HEADER_ISO = rf"{_TIMESTAMP_5424} (?:(?:{_HOST}){{1,4}}{_TAG}|)"
 # VERSION TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA
 _HEADER_5424 = rf"1 (?:[!-\xff]{{1,255}}+ ){{5}}{_STRUCTURED_DATA} (?>\xef\xbb\xbf|)"
 

@@ -161,7 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._metrics(served)
         elif path == "/":
             headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": _PAGE_POLICY}
-            self._answer(HTTPStatus.OK, index_page(served.telemetry_path, served.sources, served.shown().rejects).encode(), headers)
+            page = index_page(served.telemetry_path, served.sources, served.shown().rejects)
+            self._answer(HTTPStatus.OK, page.encode(), headers)
         elif path == "/-/healthy":
             self._answer(HTTPStatus.OK, b"healthy\n", self._plain)
         elif path == "/-/ready" and served.ready():

@@ -141,6 +141,13 @@ _LITERALS = (
     Row(
         "%ci;%ST;%b;%s;%HM;%HU", f"client_ip status_code {ENDS} http_request_method http_request_uri http_request_path"
     ),
+    Row("%ST→%HU→ %sé%r→", f"status_code server_name {REQUEST}"),
+    Row(
+        "%si-%sp|%sslv-%sslc|%CC-%ST",
+        "server_ip server_port ssl_version ssl_cipher request_cookie status_code",
+        tls=True,
+    ),
+    Row("%s<%b> %ST", f"{ENDS} status_code"),
     Row("[%ci]<%ST>(%s){%b}", f"client_ip status_code {ENDS}"),
     Row("%ci - %s (%b) says: %ST, and %B bytes.", f"client_ip {ENDS} status_code bytes_read"),
     Row(r"%ci\ %ST\ \"%r\"", f"client_ip status_code {REQUEST}", written=r"%ci\ %ST\ \"%r\""),

@@ -100,7 +100,7 @@ def test_lines_are_read_as_what_they_were(
 def test_lines_are_counted_by_what_they_were(
     name: str, played: Played, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """`count` takes each line once by its status, and adds up what HAProxy has said of sizes, retries and timers."""
+    """`count` takes each line once, by all that can be a label, and adds up sizes, retries and timers."""
     row, read = _ROWS[name], [_with_headers(was) for _, was in played.of(name)]
     fields = sorted({field for was in read for field in was})
     requests = "requests_total" if row.mode == "http" else "sessions_total"
