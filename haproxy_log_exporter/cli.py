@@ -26,6 +26,7 @@ _SERVING = ("listen_address", "telemetry_path")
 _WRONG_USAGE = 2
 
 _OPTIONAL_TEXT = Optional[str]  # noqa: UP045 -- typer 0.7 does not know `str | None`
+_OPTIONAL_TEXTS = Optional[list[str]]  # noqa: UP045 -- as above
 
 app = typer.Typer(
     help="Prometheus metrics from HAProxy's log lines.",
@@ -98,9 +99,9 @@ def _command(
     def decorate(function: Callable[[Given], None]) -> Callable[[Given], None]:
         parameters = []
         if arguments:
-            default: Any = ... if arguments.needed else []
+            default: Any = ... if arguments.needed else None
             about = typer.Argument(default, metavar=arguments.metavar, help=arguments.help, show_default=False)
-            parameters.append(_parameter("paths", list[str], about))
+            parameters.append(_parameter("paths", list[str] if arguments.needed else _OPTIONAL_TEXTS, about))
         if json:
             parameters.append(_parameter("as_json", bool, typer.Option(False, "--json", help="Print one JSON object.")))
         for name in names:
@@ -108,7 +109,7 @@ def _command(
             parameters.append(_parameter(name, kind, _option(name)))
 
         def run(**given: Any) -> None:
-            paths, as_json = given.pop("paths", []), given.pop("as_json", False)
+            paths, as_json = given.pop("paths", None) or [], given.pop("as_json", False)
             texts = {name: [value] if isinstance(value, str) else value or [] for name, value in given.items()}
             settings, problems = read_settings(texts, os.environ)
             files = ConfigFiles(settings.haproxy_config) if settings.haproxy_config else None

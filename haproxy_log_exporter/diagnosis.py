@@ -131,7 +131,7 @@ class _Probe:
             return "the end of the line"
         element = self._elements[index]
         if not element.value:
-            return repr(element.literal)
+            return repr(element.literal.encode("latin-1").decode("utf-8", "replace"))
         return f"{element.value.item.written} ({', '.join(element.fields) or 'a value'})"
 
 

@@ -113,7 +113,7 @@ def _value(record: Record, name: str, kind: Kind) -> Any:
     if kind is Kind.FLAG:
         return read_label(Label(name, name, Reading.FLAG), raw, notation) == "true"
     if kind is Kind.LIST:
-        return [header.decode("utf-8", "replace") for header in notation.headers(raw)]
+        return [header.decode("utf-8", "replace") for header in notation.headers(raw)] or None
     value = notation.value(raw)
     if value is None:
         return None

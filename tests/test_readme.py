@@ -68,7 +68,12 @@ def test_every_own_metric_is_told(tmp_path: Path) -> None:
 )
 def test_its_commands_run(line: str, tmp_path: Path) -> None:
     """Each command does what it should, here on the demo's lines."""
-    arguments = shlex.split(line)[1:]
+    (tmp_path / "haproxy.cfg").write_bytes((FIXTURES / "haproxy-cfg" / "debian.cfg").read_bytes())
+    (tmp_path / "custom.log").write_bytes(
+        b'::1 [20/Nov/2026:04:30:27.864] bk/s1 200 6 "GET /a HTTP/1.1" Mozilla/5.0 (X11)\n'
+    )
+    (tmp_path / "json.log").write_bytes(b'{"status":200,"path":"/a","ua":"a \\"b\\""}\n')
+    arguments = shlex.split(line.replace("/etc/haproxy", str(tmp_path)))[1:]
     if arguments[0] == "serve":
         arguments = [argument.replace(":5140", ":0").replace("/var/log", str(tmp_path)) for argument in arguments]
         with serving(*arguments[1:]) as exporter:
@@ -78,7 +83,10 @@ def test_its_commands_run(line: str, tmp_path: Path) -> None:
     demo = (FIXTURES.parent / "haproxy_log_exporter" / "demo.log").read_bytes()
     for name in ("haproxy.log", "haproxy.log.2.gz"):
         (tmp_path / name).write_bytes(demo)
-    subprocess.run(command(*arguments), check=True, cwd=tmp_path, stdout=subprocess.DEVNULL, timeout=60)
+    done = subprocess.run(command(*arguments), check=True, cwd=tmp_path, capture_output=True, timeout=60)
+    if "--format" in arguments:
+        assert b"requests_total{" in done.stdout
+        assert not done.stderr
 
 
 def test_haproxy_takes_its_configuration(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def _word(*parts: Part, optional: bool = False) -> Composite:
 
 
 def _sample(*parts: Part) -> Composite:
-    return Composite(parts, Kind.WORD, holds=Holds.WORD)
+    return Composite((Part("", r"(?:(?=$word)"), *parts, Part("", "|)")), Kind.WORD, holds=Holds.WORD)
 
 
 _METHOD = Part("http_request_method", r"$word++")

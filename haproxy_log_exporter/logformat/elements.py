@@ -20,6 +20,7 @@ from haproxy_log_exporter.logformat.tokens import Item, complain
 
 _JSON_CONVERTER = re.compile(r",json(?:\([^)]*\))?\]$")
 _CAPTURE = re.compile(r"\[capture\.(req|res)\.hdr\(([0-9]+)\)\]")
+_MILLISECONDS = "ms"
 _SLOTS = {"req": "request", "res": "response"}
 _NAME_BYTES = b"-._:<>~()" + bytes(range(0x30, 0x3A)) + bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B))
 _FIELDS = {field.name: field for field in FIELDS}
@@ -64,7 +65,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """Literal text, or a value."""
+    """Literal text, a character for each byte, or a value."""
 
     literal: str = ""
     value: Value | None = None
@@ -91,7 +92,7 @@ def _elements(source: str, items: Sequence[Item]) -> Iterator[Element]:
         if not value:
             if "\n" in item.text:
                 complain(source, item.position, "a line of the log holds no line feed")
-            literal += item.text
+            literal += _octets(item.text)
             continue
         quote = '"' if value.in_quotes else ""
         behind = quote
@@ -99,11 +100,11 @@ def _elements(source: str, items: Sequence[Item]) -> Iterator[Element]:
             follower = values[index + 1]
             if follower:
                 _check_end(source, value, follower)
-            behind = items[index + 1].text[:1] or _beginning(follower)
+            behind = _octets(items[index + 1].text)[:1] or _beginning(follower)
         if literal + quote:
             yield Element(literal=literal + quote)
         closed = value.alias.kind in (Kind.BLOCK, Kind.LIST)
-        yield Element(value=value if closed else replace(value, stop=_first_byte(behind)))
+        yield Element(value=value if closed else replace(value, stop=behind.encode("latin-1")))
         literal = quote
     if literal:
         yield Element(literal=literal)
@@ -113,11 +114,14 @@ def _beginning(value: Value | None) -> str:
     """Tell what a value begins with that is no part of what comes before it."""
     if value and value.in_quotes:
         return '"'
+    if value and value.alias.name == _MILLISECONDS:
+        return "0"
     return "{" if value and value.alias.kind is Kind.BLOCK else ""
 
 
-def _first_byte(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")[:1]
+def _octets(text: str) -> str:
+    """Write a literal's bytes as a character each."""
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def _value(source: str, item: Item) -> Value:
@@ -216,4 +220,8 @@ def _ends_itself(value: Value, follower: Value) -> bool:
         return True
     if follower.in_quotes and alias.kind is not Kind.TEXT:
         return True
+    if alias.name in ("HP", "HPO") and follower.alias.name == "HQ":
+        return True  # nothing of the one is a question mark, which begins the other
+    if alias.kind in NUMBERS and follower.alias.name == _MILLISECONDS and not follower.notation.hexadecimal:
+        return True  # always three digits
     return alias.kind in NUMBERS and follower.alias.kind in (Kind.STATE, Kind.BLOCK)

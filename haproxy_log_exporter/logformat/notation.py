@@ -45,6 +45,8 @@ class Notation:
         """Divide captured headers; those that were not there are empty."""
         if not self.listed:
             return [*map(self._text, raw.split(b"|"))]
+        if not raw:
+            return []
         if self.json:
             return [*map(_from_json, _JSON_STRING.findall(raw))]
         if self.quoted:

@@ -18,6 +18,7 @@ from haproxy_log_exporter.logformat.reader import Extent
 _QUOTE = r'\\?+"'  # syslog-ng may write a quote as \"
 _PLACEHOLDER = re.compile(f"({'|'.join(map(re.escape, sorted(CLASSES, key=len, reverse=True)))})([*+][+])?")
 _ESCAPED_TEXT = r"$escaped*+(?>(?:\\.$escaped*+)*)"
+_SOME_TEXT = r"$text++"
 _JSON_STRING = rf'"{_ESCAPED_TEXT}"'
 
 
@@ -46,14 +47,17 @@ class Writer:
         runs: dict[tuple[int, int], tuple[str, ...]],
         extent: Extent = Extent.WHOLE,
         steps: Steps = Steps.BOTH,
+        *,
+        shape: bool = False,
     ) -> None:
-        """Write nothing yet."""
+        """Write nothing yet. A `shape` is what must fit behind a value: each value goes up to the byte behind it."""
         self._elements = elements
         self._wanted = wanted
         self._starts = {first: fields for (first, _), fields in runs.items()}
         self._ends = {last for _, last in runs}
         self._extent = extent
         self._steps = steps
+        self._shape = shape
         self.groups: list[tuple[str, ...]] = []
 
     def whole(self, begin: int = 0, end: int | None = None, skip: int = 0) -> str:
@@ -144,7 +148,8 @@ class Writer:
             if stop in value.notation.escapes:
                 return self._parts((Part(parts[0].name, _ESCAPED_TEXT),), stop, "")
             parts = (Part(parts[0].name, self._fragment(index, value, parts[0].pattern)),)
-        pattern = self._parts(parts, stop, self._rest(index, value))
+        rest = self._rest(index, value)
+        pattern = self._parts(parts, stop, rest)
         return f'"?+{pattern}"?+' if "json" in value.item.flags else pattern
 
     def _fragment(self, index: int, value: Value, fragment: str) -> str:
@@ -158,7 +163,9 @@ class Writer:
         if value.in_quotes and alias.kind in (Kind.WORD, Kind.ADDRESS):
             return FRAGMENTS[Kind.TEXT]  # in quotes a word may be empty and hold blanks
         if self._extent is Extent.LOOSE and alias.holds is Holds.WORD:
-            return FRAGMENTS[Kind.TEXT]
+            return _SOME_TEXT
+        if alias.kind is Kind.TEXT and not value.notation.quoted and not alias.optional:
+            return _SOME_TEXT  # what is empty is a dash
         if alias.kind is Kind.ADDRESS and stop != b":":
             return FRAGMENTS[Kind.WORD]  # no port follows: all of its colons are its own
         return fragment
@@ -177,23 +184,23 @@ class Writer:
 
     def _rest(self, index: int, value: Value) -> str:
         """Write what must fit behind a value that may hold the byte behind it; nothing where it cannot."""
-        if not value.may_hold_stop(loose=self._extent is Extent.LOOSE):
+        if self._shape or not value.may_hold_stop(loose=self._extent is Extent.LOOSE):
             return ""
         if self._extent is Extent.CUT:
             return _literal(self._elements[index + 1].literal[1:])
         end = index + 2
         while end < len(self._elements) and not self._is_open(self._elements[end]):
             end += 1
-        shape = Writer(self._elements, frozenset(), {}, self._extent)
+        shape = Writer(self._elements, frozenset(), {}, self._extent, shape=True)
         return shape.whole(index + 1, end, skip=1) + ("\n" if end == len(self._elements) else "")
 
     def _is_open(self, element: Element) -> bool:
-        """Whether the element's end cannot be told in a bounded number of steps."""
+        """Whether the element's end cannot be told without looking further."""
         value = element.value
-        return bool(
-            value
-            and (value.may_hold_stop(loose=self._extent is Extent.LOOSE) or value.alias.kind in (Kind.LIST, Kind.TEXT))
-        )
+        if not value or value.alias.holds is Holds.NAME:
+            return False
+        loose = self._extent is Extent.LOOSE
+        return value.may_hold_stop(loose=loose) or value.alias.kind in (Kind.LIST, Kind.TEXT)
 
     def _parts(self, parts: tuple[Part, ...], stop: bytes, rest: str) -> str:
         pattern = self._steps.value if parts[0].name == "log_origin" else ""
@@ -218,12 +225,12 @@ def fill(pattern: str, stop: bytes, rest: str = "") -> str:
         name, repeat = match[1], match[2] or ""
         lowest, never = CLASSES[name]
         inside = _byte_class(lowest, never + stop)
-        if not rest or stop in never or stop[0] < lowest:
-            return inside + repeat
-        if not repeat:
-            return _byte_class(lowest, never)
-        more = f"(?>(?:{end}(?!{rest}){inside}*+)*)"
-        return inside + "*+" + more if repeat == "*+" else f"(?:{inside}++|{end}(?!{rest}){inside}*+){more}"
+        pattern = inside + repeat
+        if rest and repeat and stop not in never and stop[0] >= lowest:
+            begin = f"{inside}*+" if repeat == "*+" else f"(?:{inside}++|{end}(?!{rest}){inside}*+)"
+            pattern = f"{begin}(?>(?:{end}(?!{rest}){inside}*+)*)"
+        # A dash before a dash is a value that is empty.
+        return f"(?:-(?=-{rest})|{pattern})" if stop == b"-" and repeat == "++" else pattern
 
     return _PLACEHOLDER.sub(byte_class, pattern)
 
@@ -245,6 +252,5 @@ def _optional(pattern: str) -> str:
     return f"(?>{pattern}|)"
 
 
-def _literal(text: str) -> str:
-    octets = text.encode("utf-8", "surrogateescape").decode("latin-1")
+def _literal(octets: str) -> str:
     return "".join(_QUOTE if char == '"' else re.escape(char) for char in octets)

@@ -33,6 +33,7 @@ FLAGS = frozenset({"Q", "E", "X", "M", "json", "cbor", "bin"})
 
 _ALIAS = re.compile(r"[A-Za-z0-9]+")
 _NAME = re.compile(r"\(([-A-Za-z0-9_]*)(?::([^)]*))?\)")
+_FLAG = re.compile(r"([-+])([^-+]*)$")  # what is before the last sign counts for nothing
 _TYPES = ("str", "sint", "bool")
 
 
@@ -147,11 +148,11 @@ class _Tokenizer:
         self.at = end + 1
         flags = set(self.common)
         for word in self.source[start + 1 : end].split(","):
-            sign, flag = word[:1], word[1:]
-            if sign == "+" and flag in FLAGS:
-                flags.add(flag)
-            elif sign == "-":
-                flags.discard(flag)
+            match = _FLAG.search(word)
+            if match and match[1] == "+" and match[2] in FLAGS:
+                flags.add(match[2])
+            elif match and match[1] == "-":
+                flags.discard(match[2])
         return frozenset(flags)
 
     def _expression(self) -> str:

@@ -90,7 +90,7 @@ _CRI = rf"{_CRI_TIME} (?P<stream>std(?:out|err)) (?>F|(?P<part>P))(?>:[!-\xff]{{
 # begins each with those that have two underscores. As HAProxy ends what it sends in a newline, journald keeps a binary
 # SYSLOG_RAW of each line.
 _FIELD = r"[A-Z_][A-Z0-9_]{0,63}+"
-_LENGTH = r"(?s:.{8}|.{0,7}\Z)"
+_LENGTH = r"(?s:.{8}|.{0,7}+\Z)"
 _FIELDS = re.compile(rf"(?>(?:{_FIELD}=.*+\n|\n){{0,1000}})(?>({_FIELD})\n({_LENGTH})|)".encode())
 _MESSAGE = re.compile(rb"\nMESSAGE=(.++)")
 _NEXT_ENTRY = b"\n\n__CURSOR="
@@ -99,12 +99,12 @@ _NEXT_ENTRY = b"\n\n__CURSOR="
 _LONGEST_FIELD = 1 << 30
 
 # ratelimit.c of rsyslog: the line is cut at 800 bytes, and the number does not count the one that was written before.
-_REPEATED = rf"({ENVELOPE}) ?message repeated ([1-9][0-9]{{0,8}}+) times: \[ ?(.+)\]\n"
+_REPEATED = rf"({ENVELOPE}) ?message repeated ([1-9][0-9]{{0,8}}+) times: \[ ?+(?!\]\n)(.++)(?<=\])\n"
 
 _STARTS = {
     "json": rf"(?:\{{|(?>{_FLUENTD}|{_FLUENT_BIT})\{{)",
     "cri": f"{_CRI_TIME} std(?:out|err) [FP]",
-    "journal": "(?:__[A-Z_]{1,62}+|MESSAGE)=",
+    "journal": r"(?:__[A-Z_]{1,62}+|MESSAGE)=.*+\n",
 }
 
 
@@ -343,7 +343,7 @@ class Unwrapper:
     def _skip(self, chunk: bytes, position: int) -> int:
         """Leave out the rest of a field. Where lines of it were too long for the source, the next entry is its end."""
         end = min(position + self._skipped, len(chunk))
-        entry = chunk.find(_NEXT_ENTRY, position, end)
+        entry = chunk.find(_NEXT_ENTRY, position, end + len(_NEXT_ENTRY) - 1)
         if entry >= 0:
             self._skipped = 0
             return entry + 2
@@ -358,5 +358,5 @@ def _take_repeated(text: bytes, repeated: dict[int, list[bytes]]) -> bytes:
     pieces = _compile(_REPEATED).split(text)
     for header, times, line in zip(pieces[1::5], pieces[2::5], pieces[3::5], strict=True):
         if times:
-            repeated.setdefault(int(times), []).append(header + line + b"\n")
+            repeated.setdefault(int(times), []).append(header + line[:-1] + b"\n")
     return b"".join(filter(None, pieces[4::5]))
