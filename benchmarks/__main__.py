@@ -6,10 +6,12 @@ import os
 from benchmarks.counting import count_corpus
 from benchmarks.datagrams import receive_datagrams
 from benchmarks.following import follow_busy_file, follow_quiet_file
+from benchmarks.formats import read_formats
 from benchmarks.scrape import render_series
 
 _PARTS = {
     "counting": count_corpus,
+    "formats": read_formats,
     "datagrams": receive_datagrams,
     "scrape": render_series,
     "idle": follow_quiet_file,

@@ -31,11 +31,10 @@ def read(source: str, name: str, line: str, slots: Slots | None = None) -> str:
     return label_reader.read({field: values[field] for field in label_reader.fields})
 
 
-def fields_of(source: str, name: str, slots: Slots | None = None) -> tuple[str, ...]:
+def fields_of(source: str, name: str, slots: Slots) -> tuple[str, ...]:
     """Tell which fields of a format a label is read from."""
     reader = compile_format("x", "http", source)
-    label = Label(name, name) if slots is None else find(name, reader, slots)
-    return LabelReader(label, reader, slots or Slots()).fields
+    return LabelReader(find(name, reader, slots), reader, slots).fields
 
 
 # --- Labels that are fields -------------------------------------------------------------------------------------------
@@ -173,7 +172,7 @@ def test_a_header_by_name_needs_the_frontend() -> None:
         *("frontend_name", "request_header_1", "request_header_2"),
     )
     assert fields_of(BLOCKS, "request_header_1", SLOTS) == ("request_headers",)
-    assert fields_of("%f %ST", "request_header_host", SLOTS) == ()
+    assert fields_of("%f %ST", "request_header_host", SLOTS) == (), "which prints no header"
 
 
 def test_a_frontend_whose_orders_agree_on_a_header_has_it() -> None:

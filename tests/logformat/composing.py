@@ -303,7 +303,7 @@ def _behind(form: Format, index: int) -> "re.Pattern[bytes]":
     for place, node in enumerate(form.nodes[at + 1 :]):
         if isinstance(node, bytes):
             pattern += (b" " if place == 0 else b" ?") if node == BLANK else re.escape(node)
-        elif node.open or node.quoted:
+        elif node.open or node.quoted or node.own:
             return re.compile(pattern + b'"' * (node.quoted and node.form not in (Form.BLOCK, Form.LIST)), re.DOTALL)
         else:
             pattern += rb"[-+0-9A-Fa-f:.unix]*" if node.numeric else b".*?"
