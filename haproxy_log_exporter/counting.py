@@ -6,17 +6,19 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from io import BufferedReader, FileIO
+from itertools import chain
 from typing import Protocol
 
 from haproxy_log_exporter.engine import Choice, build_pipeline, compile_all
 from haproxy_log_exporter.errors import OperationError
+from haproxy_log_exporter.logformat.wrappers import Unwrapper
 from haproxy_log_exporter.metrics.exposition import render
 from haproxy_log_exporter.metrics.shown import Tally
 from haproxy_log_exporter.pipeline import MOST_PENDING
-from haproxy_log_exporter.records import Parser, as_json
+from haproxy_log_exporter.records import Parsed, Parser, as_json
 from haproxy_log_exporter.sources.framing import BLOCK, LONGEST_LINE, LineBuffer, Lines
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -68,13 +70,19 @@ def parse_files(choice: Choice, paths: Sequence[str]) -> None:
     parser = Parser(compile_all(choice))
     problems: list[str] = []
     for path in paths:
+        unwrapper = Unwrapper(LONGEST_LINE)
         for lines in read_blocks(path, no_progress, problems):
-            objects = (as_json(parser.parse(line), line) for line in lines.chunk.split(b"\n")[:-1])
-            _write(b"".join(json.dumps(each, ensure_ascii=False).encode() + b"\n" for each in objects))
+            _print(chain.from_iterable(parser.parse_wrapped(line, unwrapper) for line in lines.chunk.split(b"\n")[:-1]))
             if lines.overlong:
                 problems.append(f"{path}: {lines.overlong} lines of more than {LONGEST_LINE} bytes were left out")
+        _print(parser.parse_unwrapped(unwrapper.end()))
     if problems:
         raise OperationError("; ".join(problems))
+
+
+def _print(found: Iterable[Parsed]) -> None:
+    objects = (as_json(each.record, each.line, each.times) for each in found)
+    _write(b"".join(json.dumps(each, ensure_ascii=False).encode() + b"\n" for each in objects))
 
 
 def read_blocks(path: str, advance: Progress, problems: list[str]) -> Iterator[Lines]:

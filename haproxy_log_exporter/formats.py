@@ -63,7 +63,10 @@ def configured_formats(config: HAProxyConfig) -> tuple[Format, ...]:
     users: dict[tuple[str, str, str], list[Proxy]] = {}
     problems = []
     for proxy in config.proxies:
+        traffic = {each.source for each in proxy.formats if each.kind != "error"}
         for each in proxy.formats:
+            if each.kind == "error" and each.source in traffic:
+                continue  # nothing would tell its lines from the others
             key = (each.preset, each.kind, each.source)
             if key not in users and not each.preset:
                 try:

@@ -1,10 +1,10 @@
 """One line at a time, with all its fields: for `parse`, and for the time of a source's newest line."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from haproxy_log_exporter.labels.catalogue import Label, Reading, read_label
 from haproxy_log_exporter.logformat.compiler import compile_message
@@ -13,6 +13,7 @@ from haproxy_log_exporter.logformat.fields import KINDS, NUMBERS, Kind
 from haproxy_log_exporter.logformat.notation import PLAIN, Notation
 from haproxy_log_exporter.logformat.presets import NOTICES
 from haproxy_log_exporter.logformat.reader import Extent, Reader, Rows
+from haproxy_log_exporter.logformat.wrappers import Unwrapped, Unwrapper
 
 _CONNECTIONS = ("actconn", "feconn", "beconn", "srv_conn")
 _READ_AS_LABELS = {
@@ -37,6 +38,14 @@ class Record:
     notations: Mapping[str, Notation] = field(default_factory=dict)
 
 
+class Parsed(NamedTuple):
+    """A line, what it is, and for how many it stands."""
+
+    line: bytes
+    record: Record
+    times: int = 1
+
+
 class Parser:
     """Reads single lines in any of several formats, the last one's format first."""
 
@@ -47,13 +56,35 @@ class Parser:
 
     def parse(self, line: bytes) -> Record:
         """Read a line, without its newline."""
-        chunk = line + b"\n"
+        return self._parse_whole(line + b"\n") or self._parse_rest(line)
+
+    def parse_wrapped(self, line: bytes, unwrapper: Unwrapper) -> Iterator[Parsed]:
+        """Read a line that may be in a wrapper: what is in it, which may be several lines, or none yet."""
+        record = self._parse_whole(line + b"\n")
+        if record:
+            yield Parsed(line, record)
+        else:
+            yield from self.parse_unwrapped(unwrapper.unwrap(line + b"\n"))
+
+    def parse_unwrapped(self, found: Unwrapped) -> Iterator[Parsed]:
+        """Read what was in wrappers, and what was in none and is no whole line."""
+        for line in found.rest.split(b"\n")[:-1]:
+            yield Parsed(line, self._parse_rest(line))
+        for times, lines in ((1, found.lines), *found.repeated):
+            for line in lines.split(b"\n")[:-1]:
+                yield Parsed(line, self.parse(line), times)
+
+    def _parse_whole(self, chunk: bytes) -> Record | None:
         for extent in (Extent.WHOLE, Extent.LOOSE):
             for position, reader in enumerate(self._readers):
                 rows = reader.read(chunk, extent)
                 if rows.lines:
                     self._readers.insert(0, self._readers.pop(position))
                     return _record(reader, rows, truncated=False)
+        return None
+
+    def _parse_rest(self, line: bytes) -> Record:
+        chunk = line + b"\n"
         for _, pattern in self._notices:
             if pattern.split(chunk)[1] is None:
                 return Record("notice", "", truncated=False, fields={"message": _message(line)})
@@ -75,13 +106,12 @@ def _message(line: bytes) -> bytes:
     return line[envelope.end() :] if envelope else line
 
 
-def as_json(record: Record, line: bytes) -> dict[str, Any]:
-    """Write a record as the contract's object, in its order."""
+def as_json(record: Record, line: bytes, times: int = 1) -> dict[str, Any]:
+    """Write a record as the contract's object, in its order; `repeated` where it stands for several lines."""
     found: dict[str, Any] = {"kind": record.kind}
-    if record.format:
-        found["format"] = record.format
-    if record.truncated:
-        found["truncated"] = True
+    _put(found, "format", record.format or None)
+    _put(found, "truncated", record.truncated or None)
+    _put(found, "repeated", times if times > 1 else None)
     for name, kind in KINDS.items():
         if name == _CONNECTIONS[0]:
             counts = [_value(record, each, KINDS[each]) for each in _CONNECTIONS]

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+from haproxy_log_exporter.haproxy_cfg.keywords import LOGGING_SECTIONS
 from haproxy_log_exporter.haproxy_cfg.records import MOST_CAPTURES, Proxy, ProxyFormat
 from haproxy_log_exporter.haproxy_cfg.settings import Chosen, Settings, merge, unique
 from haproxy_log_exporter.logformat.presets import PRESETS
-
-LOGGING_SECTIONS = ("frontend", "listen")
 
 _KINDS = {preset.name: preset.kind for preset in PRESETS}
 _NAMES = {preset.source: preset.name for preset in PRESETS if preset.kind in ("http", "tcp")}

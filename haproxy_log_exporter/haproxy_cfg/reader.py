@@ -7,9 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from haproxy_log_exporter.errors import UsageError
-from haproxy_log_exporter.haproxy_cfg.proxies import LOGGING_SECTIONS, Section, list_proxies, list_warnings
+from haproxy_log_exporter.haproxy_cfg.keywords import (
+    INTERESTING,
+    LOGGING,
+    LOGGING_SECTIONS,
+    NOT_READ,
+    PRESET_VARIABLES,
+    SECTIONS,
+    VARIABLES,
+)
+from haproxy_log_exporter.haproxy_cfg.proxies import Section, list_proxies, list_warnings
 from haproxy_log_exporter.haproxy_cfg.records import HAProxyConfig
-from haproxy_log_exporter.haproxy_cfg.settings import LOGGING, Settings, change, concerns, merge, unique
+from haproxy_log_exporter.haproxy_cfg.settings import Settings, change, concerns, merge, unique
 from haproxy_log_exporter.haproxy_cfg.words import Words, split_line
 from haproxy_log_exporter.haproxy_cfg.worlds import (
     MOST_ENVIRONMENTS,
@@ -25,31 +34,6 @@ from haproxy_log_exporter.logformat.presets import PRESETS
 
 MOST_MISTAKES = 50  # as many as HAProxy tells
 
-# A line that begins with one of these words begins a section, wherever it stands. All up to HAProxy 3.3.
-# fmt: off
-_SECTIONS = frozenset({
-    "acme", "backend", "cache", "crt-store", "defaults", "fcgi-app", "frontend", "global", "http-errors", "listen",
-    "log-forward", "log-profile", "mailers", "namespace_list", "peers", "program", "resolvers", "ring", "traces",
-    "userlist",
-})
-# fmt: on
-_NOT_READ = {
-    "log-format-sd": "what it puts before a line gives no fields",
-    "log-profile": "a logger that uses it may write other formats than its proxy's; name those by --format",
-}
-_VARIABLES = ("presetenv", "resetenv", "setenv", "unsetenv")
-_INTERESTING = _SECTIONS.union(_NOT_READ, _VARIABLES, ("no", "default"), (first for first, *_ in LOGGING))
-
-# HAProxy sets these itself, the first of them from 2.8 on (`read_cfg` in src/haproxy.c). What the environment has comes
-# first: it is there for an older HAProxy, and a newer one would replace it by the same strings.
-_PREDEFINED = {
-    "httplog": "HAPROXY_HTTP_LOG_FMT",
-    "httplog-clf": "HAPROXY_HTTP_CLF_LOG_FMT",
-    "httpslog": "HAPROXY_HTTPS_LOG_FMT",
-    "tcplog": "HAPROXY_TCP_LOG_FMT",
-    "tcplog-clf": "HAPROXY_TCP_CLF_LOG_FMT",
-}
-
 
 def read_config(files: Sequence[tuple[str, str]], environment: Mapping[str, str]) -> HAProxyConfig:
     """Read files, each with its name and text, in their order, as HAProxy does with several `-f`.
@@ -57,7 +41,7 @@ def read_config(files: Sequence[tuple[str, str]], environment: Mapping[str, str]
     Raises:
         UsageError: with every mistake that keeps the logging from being known, each with its file and line.
     """
-    predefined = {_PREDEFINED[preset.name]: preset.source for preset in PRESETS if preset.name in _PREDEFINED}
+    predefined = {PRESET_VARIABLES[preset.name]: preset.source for preset in PRESETS if preset.name in PRESET_VARIABLES}
     reader = _Reader({**predefined, **environment})
     for name, text in files:
         reader.read(name, text)
@@ -102,7 +86,7 @@ class _Reader:
         first = next(iter(self.line.split(maxsplit=1)), "#")
         if first[0] in "#[":  # a comment, or a scope, which says nothing about logging
             return False
-        return first in _INTERESTING or first[0] == "." or any(char in first for char in "\"'\\#")
+        return first in INTERESTING or first[0] == "." or any(char in first for char in "\"'\\#")
 
     def _read_line(self) -> None:
         """Line = macro / section / variables, in global / setting, in a section that logs."""
@@ -110,9 +94,9 @@ class _Reader:
         keyword = next(iter(readings[0].words), "")
         if keyword.startswith("."):
             self._macro(keyword)
-        elif keyword in _SECTIONS:
+        elif keyword in SECTIONS:
             self._section(keyword, readings)
-        elif keyword in _VARIABLES:
+        elif keyword in VARIABLES:
             self._set_variables(readings)
         elif keyword:
             self._set(readings)
@@ -153,8 +137,8 @@ class _Reader:
     def _section(self, keyword: str, readings: Sequence[Words]) -> None:
         """Section = keyword [ name [ "from" defaults ] ]; `defaults` alone needs no name."""
         self.world.current = ()
-        if keyword in _NOT_READ:
-            self._warn(f"{keyword} is not read: {_NOT_READ[keyword]}")
+        if keyword in NOT_READ:
+            self._warn_unread(keyword)
         if keyword not in ("defaults", "global", *LOGGING_SECTIONS):
             return
         self.world.current = unique(key for words in unique(readings) for key in self._open(keyword, words))
@@ -225,8 +209,8 @@ class _Reader:
     def _change(self, settings: Settings, words: Words) -> Settings:
         negated = words.words[:1] in (("no",), ("default",))
         bare = words.words[1:] if negated else words.words
-        if concerns(bare, [("log-format-sd",)]):
-            self._warn(f"log-format-sd is not read: {_NOT_READ['log-format-sd']}")
+        if bare[:1] == ("log-format-sd",):
+            self._warn_unread(bare[0])
         if not concerns(bare, LOGGING):
             return settings
         if words.mistake:
@@ -246,6 +230,9 @@ class _Reader:
 
     def _warn(self, warning: str) -> None:
         self.warnings.append(f"{self.place}: {warning}")
+
+    def _warn_unread(self, keyword: str) -> None:
+        self._warn(f"{keyword} is not read: {NOT_READ[keyword]}")
 
 
 def _unset(words: Words, before: str = "") -> str:

@@ -9,22 +9,6 @@ from haproxy_log_exporter.haproxy_cfg.records import MOST_CAPTURES
 
 _Setting = TypeVar("_Setting")
 
-# The words with which the lines that matter begin, in a section that logs.
-LOGGING = (
-    ("capture",),
-    ("declare",),
-    ("error-log-format",),
-    ("http-after-response", "capture"),
-    ("http-request", "capture"),
-    ("http-response", "capture"),
-    ("log-format",),
-    ("mode",),
-    ("option", "httplog"),
-    ("option", "httpslog"),
-    ("option", "tcplog"),
-    ("tcp-request", "content", "capture"),
-)
-
 _OPTIONS = {
     ("httplog",): "httplog",
     ("httplog", "clf"): "httplog-clf",

@@ -68,7 +68,7 @@ class LabelReader:
         """Read the label's value from the raw text of its fields."""
         label = self._label
         if not self.fields:
-            return ""
+            return read_label(label, b"") if label.reading is Reading.REASON else ""
         if label.reading is not Reading.HEADER:
             return read_label(label, values[self.fields[0]], self._notation(self.fields[0]))
         place = self._place(values) if label.header else label.place

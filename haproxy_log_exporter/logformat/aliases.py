@@ -27,7 +27,6 @@ class Part:
 CLASSES: dict[str, tuple[int, bytes]] = {
     "$word": (0x21, b""),  # no blank: names, cookies, addresses
     "$name": (0x21, b"~"),  # a frontend's name, which %ft follows with "~" for TLS
-    "$label": (0x21, b":"),  # between the colons of an address
     "$text": (0x00, b"\n"),  # blanks as well; samples print control characters as they are
     "$capture": (0x20, b"}"),  # within {a|b}: HAProxy writes "{", "|" and "}" as #XX there
     "$bind": (0x20, b":"),  # the name of a listener, up to the message
@@ -39,12 +38,15 @@ CLASSES: dict[str, tuple[int, bytes]] = {
     "$query": (0x21, b"?"),  # its first byte, behind the question mark that HAProxy keeps
 }
 
+# Between the colons of an address: also "unix", "-", and an interface behind a percent sign.
+_LABEL = r"[-.%_0-9A-Za-z]"
+
 # Up to 19 digits: what 64 bits hold. "-1" is a phase never reached; "+" is a value logged early (option logasap).
 FRAGMENTS: dict[Kind, str] = {
     Kind.WORD: r"$word++",
     # The last colon of the word divides address and port: "::1:53510", "unix:3"; an address has eight at the most
     # (RFC 4291, section 2.2). IPv4 is the first branch for speed.
-    Kind.ADDRESS: r"(?:[0-9]++\.[0-9.]++|$label*+(?>(?::(?=$label*+:)$label*+){0,8}))",
+    Kind.ADDRESS: rf"(?:[0-9]++\.[0-9.]++|{_LABEL}*+(?>(?::(?={_LABEL}*+:){_LABEL}*+){{0,8}}))",
     Kind.TEXT: r"$text*+",
     Kind.NUMBER: r"-?+[0-9]{1,19}+",
     Kind.COUNT: r"[0-9]{1,19}+",

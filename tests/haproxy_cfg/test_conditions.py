@@ -80,6 +80,13 @@ def test_too_many_combinations_of_captures_are_none(*, blocks: int, known: bool)
     assert [warning.partition(":")[0] for warning in config.warnings] == ([] if known else ["frontend f", "frontend g"])
 
 
+def test_too_many_combinations_in_one_arm_are_too_many() -> None:
+    """What is known of another arm is not all of it."""
+    arms = "".join(f".if a\n http-request capture hdr(H{number}) len 1\n.endif\n" for number in range(5))
+    text = f"frontend f\n.if b\n{arms}.else\n capture request header A len 1\n.endif\n"
+    assert read(text).proxies[0].captures == ()
+
+
 def test_sections_in_arms_are_read() -> None:
     """Of one name they are one proxy; what follows the `.endif` may belong to any of them, or to none."""
     text = """\

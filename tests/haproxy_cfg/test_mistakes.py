@@ -91,6 +91,9 @@ MISTAKES = {
     "frontend f\n http-request capture hdr(A) if { path / }\n": (
         "h.cfg:2: a capture rule is: capture SAMPLE len LENGTH or id SLOT, with the sample's blanks quoted"
     ),
+    "frontend f\n http-request capture hdr(A) if { path -m len 5 }\n": (
+        "h.cfg:2: a capture rule is: capture SAMPLE len LENGTH or id SLOT, with the sample's blanks quoted"
+    ),
     "frontend f\n declare capture request len 9\n http-request capture hdr(A) id one\n": (
         "h.cfg:3: a capture rule is: capture SAMPLE len LENGTH or id SLOT, with the sample's blanks quoted"
     ),
@@ -136,6 +139,20 @@ def test_tells_every_mistake_at_once() -> None:
     second = '.endif\nlisten l from d\n log-format "\n option tcplog x\n'
     places = [":".join(message.split(":")[:2]) for message in _messages(first, second)]
     assert places == ["1.cfg:1", "1.cfg:5", "1.cfg:3", "2.cfg:1", "2.cfg:2", "2.cfg:3", "2.cfg:4"]
+
+
+def test_tells_a_mistake_once() -> None:
+    """Also where its line may belong to several sections."""
+    text = """\
+        .if b
+        frontend b
+        .else
+        frontend c
+        .endif
+            log-format %ci "a b" %cp
+        """
+    (message,) = _messages(text)
+    assert message.startswith("h.cfg:6: log-format has 3 words")
 
 
 def test_tells_so_many_mistakes_and_no_more() -> None:

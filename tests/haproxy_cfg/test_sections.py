@@ -86,6 +86,19 @@ def test_the_last_of_several_counts() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"frontend" f\n "option" \'httplog\' clf\n',
+        "'frontend' \"f\"\n o'ption' ht\"tplog\" c\\x6cf\n",
+        '\\x66rontend f\n "no" log\n ".if" 1\n \\x6fption httplog clf\n \'.else\'\n option httplog clf\n .endif\n',
+    ],
+)
+def test_keywords_may_be_quoted(text: str) -> None:
+    """For HAProxy they are words as all others."""
+    assert [found.preset for found in _only(f"defaults\n mode http\n{text}").formats] == ["httplog-clf"]
+
+
 def test_the_mode_counts_wherever_it_stands() -> None:
     """Also where it follows the format."""
     assert show(_only("frontend f\n option httplog\n mode http\n"))[1] == "2: http httplog"
@@ -208,7 +221,7 @@ def test_variables_are_set_in_global_from_there_on() -> None:
             setenv ONLY
         frontend b
             log-format "[$OUTER][$INNER][$GIVEN]"
-            setenv OUTER never
+            setenv GIVEN never
         global
             unsetenv OUTER NONE
         frontend c
