@@ -46,7 +46,10 @@ def _lines() -> Iterator[bytes]:
 
 def test_both_engines_agree() -> None:
     """Over every line that the library accepts, each field is the same, but for what is known."""
-    ours, theirs = Parser(compile_all(Choice((), (), (), ()))), Parser(compile_all(Choice((), (), (), (), "haproxy-log-analysis")))
+    ours, theirs = (
+        Parser(compile_all(Choice((), (), (), ()))),
+        Parser(compile_all(Choice((), (), (), (), "haproxy-log-analysis"))),
+    )
     compared, differing = 0, dict.fromkeys(KNOWN, 0)
     for line in _lines():
         if read_line(line) is None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
 
 from haproxy_log_exporter.haproxy_cfg.keywords import LOGGING_SECTIONS
 from haproxy_log_exporter.haproxy_cfg.records import MOST_CAPTURES, Proxy, ProxyFormat
@@ -29,14 +28,12 @@ class Section:
 
 def list_proxies(sections: Iterable[Section]) -> Iterator[Proxy]:
     """Give each frontend and listen section; two of one name stand in different arms of an `.if` and are one."""
-
-    def key(section: Section) -> tuple[str, str]:
-        return section.keyword, section.name
-
-    logging = [section for section in sections if section.keyword in LOGGING_SECTIONS]
-    order = {name: index for index, name in enumerate(unique(map(key, logging)))}
-    for _, same in groupby(sorted(logging, key=lambda section: order[key(section)]), key):
-        yield _proxy([*same])
+    by_name: dict[tuple[str, str], list[Section]] = {}
+    for section in sections:
+        if section.keyword in LOGGING_SECTIONS:
+            by_name.setdefault((section.keyword, section.name), []).append(section)
+    for same in by_name.values():
+        yield _proxy(same)
 
 
 def list_warnings(proxies: Iterable[Proxy]) -> Iterator[str]:

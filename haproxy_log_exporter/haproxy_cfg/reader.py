@@ -186,8 +186,8 @@ class _Reader:
         for mistake in unique(words.mistake for words in readings if words.mistake):
             self._complain(mistake.show(self.line))
         pairs = zip(self.world.environments, readings, strict=True)
-        changed = [change_variables(variables, words.words) for variables, words in pairs if not words.mistake]
-        certain = len(self.world.current) == 1 and changed
+        changed = [change_variables(variables, words.words) for variables, words in pairs]
+        certain = len(self.world.current) == 1
         self._hold(distinct(changed if certain else [*self.world.environments, *changed]))
 
     def _hold(self, environments: tuple[Variables, ...]) -> None:

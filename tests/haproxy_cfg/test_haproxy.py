@@ -5,7 +5,7 @@ import random
 import re
 import socket
 import subprocess
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import zip_longest
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def _write_lines(
     with ExitStack() as stack:
         lines = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         lines.bind(("127.0.0.1", 0))
-        lines.settimeout(10)
+        lines.settimeout(30)
         fronts = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(asked + served)]
         text = text.replace("{defaults}", _DEFAULTS).replace("{log}", f"127.0.0.1:{lines.getsockname()[1]}")
         for number, front in enumerate(fronts):
@@ -46,11 +46,12 @@ def _write_lines(
         stack.callback(process.terminate)
         written = []
         for front in fronts[:asked]:
-            with socket.create_connection(front.getsockname(), timeout=10) as client:
+            with socket.create_connection(front.getsockname(), timeout=30) as client:
                 client.sendall(request)
                 try:
-                    while client.recv(65536):
-                        pass
+                    with suppress(ConnectionError):  # one that is rejected may be reset
+                        while client.recv(65536):
+                            pass
                     written.append(lines.recv(65536).decode().removesuffix("\n"))
                 except TimeoutError:
                     pytest.fail((folder / "messages").read_text())

@@ -135,10 +135,10 @@ def test_real_haproxy_refuses_it_too(text: str, tmp_path: Path) -> None:
 
 def test_tells_every_mistake_at_once() -> None:
     """Of all files, in their order."""
-    first = "frontend\n log-format a b\n.if 1\nfrontend f\n log-format a b\n"
+    first = "frontend\n log-format a b\n.if 1\nfrontend f\n log-format a b\n.if 2\n"
     second = '.endif\nlisten l from d\n log-format "\n option tcplog x\n'
     places = [":".join(message.split(":")[:2]) for message in _messages(first, second)]
-    assert places == ["1.cfg:1", "1.cfg:5", "1.cfg:3", "2.cfg:1", "2.cfg:2", "2.cfg:3", "2.cfg:4"]
+    assert places == ["1.cfg:1", "1.cfg:5", "1.cfg:3", "1.cfg:6", "2.cfg:1", "2.cfg:2", "2.cfg:3", "2.cfg:4"]
 
 
 def test_tells_a_mistake_once() -> None:

@@ -310,6 +310,9 @@ def _behind(form: Format, index: int) -> "re.Pattern[bytes]":
     return re.compile(pattern + rb"\Z", re.DOTALL)
 
 
+_LONGEST = 41  # an address of IPv6 in quotes
+
+
 def can_mean(form: Format, line: bytes, found: Fields) -> bool:
     """Whether there is a split of a line, each piece of it as HAProxy could print it, that gives these fields."""
     owned = iter(_owned(form))
@@ -323,7 +326,8 @@ def can_mean(form: Format, line: bytes, found: Fields) -> bool:
         return all(_is_told(item, told[field], found.get(field)) for field in fields)
 
     def ends(item: Item, start: int, fields: set[str]) -> Iterator[int]:
-        return (end for end in range(start, len(line) + 1) if fits(item, line[start:end], fields))
+        longest = _LONGEST if item.numeric or item.form is Form.FIXED else len(line)
+        return (end for end in range(start, min(len(line), start + longest) + 1) if fits(item, line[start:end], fields))
 
     @cache
     def rest(place: int, start: int, blank: bool) -> bool:  # noqa: FBT001 -- a state of the search

@@ -1,41 +1,11 @@
 import pytest
 
 from haproxy_log_exporter.errors import UsageError
-from haproxy_log_exporter.logformat.compiler import (
-    CompiledFormat,
-    Wanted,
-    compile_format,
-    compile_message,
-    format_kind,
-)
+from haproxy_log_exporter.logformat.compiler import compile_format, compile_message, format_kind
 from haproxy_log_exporter.logformat.presets import PRESETS
+from tests.logformat.compiling import HTTPLOG, LINE, build, read
 
-HTTPLOG = PRESETS[0].source
 TIMERS = ("time_request", "time_queue", "time_connect", "time_response", "time_total")
-LINE = (
-    "127.0.0.1:1 [20/Nov/2026:04:30:27.864] web bk/s1 1/2/3/-1/+5 200 +228 - - ---- 1/1/0/0/+3 0/0 "
-    '{a|b} "GET /a HTTP/1.1"'
-)
-
-
-def build(source: str, labels: str = "", numbers: str = "") -> CompiledFormat:
-    """Compile a format for labels and numbers, given as words."""
-    return compile_format("x", "http", source, Wanted(frozenset(labels.split()), frozenset(numbers.split())))
-
-
-def read(compiled: CompiledFormat, *lines: str, cut: bool = False) -> list[dict[str, str | None]]:
-    """Read lines that must all match: the texts of each by the fields of their column."""
-    chunk = "".join(line + "\n" for line in lines).encode("latin-1")
-    rows = compiled.read_cut(chunk) if cut else compiled.read(chunk)
-    assert (rows.lines, rows.rest) == (len(lines), b"")
-    assert [len(column) for column in rows.columns] == [len(lines)] * len(compiled.groups)
-    return [
-        {
-            "/".join(group): None if text is None else text.decode("latin-1")
-            for group, text in zip(compiled.groups, row, strict=True)
-        }
-        for row in zip(*rows.columns, strict=True)
-    ]
 
 
 # --- What is refused --------------------------------------------------------------------------------------------------
@@ -45,10 +15,16 @@ def read(compiled: CompiledFormat, *lines: str, cut: bool = False) -> list[dict[
     ("source", "place", "problem"),
     [
         ("%ci %xyz", 4, "unknown item %xyz; there are %"),
-        ("a %[fc_rtt]", 2, "unknown item %[fc_rtt]; there are %"),
-        ("%ci %{+X}cp", 4, "the flag +X is not read; there is +Q"),
-        ("%{+json}o %{+Q}b", 10, "the flag +json is not read; there is +Q"),
-        ("%{+E}s", 0, "the flag +E is not read; there is +Q"),
+        ("%ci %ci1", 4, "unknown item %ci1; there are %"),
+        ("%ci %{+cbor}b", 4, "+cbor writes bytes that are no lines, and is not read; there is +json"),
+        ("%{+bin,+cbor}o %b %{-bin}[src]", 15, "+cbor writes bytes that are no lines"),
+        ("%(a", 1, "a name is letters, digits, _ and -, closed by ')'"),
+        ("plain 100%%", 0, "there is no value in it, so every line would be the same"),
+        ("", 0, "there is no value in it, so every line would be the same"),
+        ("%{+json}o %b", 0, "there is no value in it, so every line would be the same"),
+        ("%ci %[req.hdr(a)]%[req.hdr(b)]", 17, "two free texts touch: nothing tells where %[req.hdr(a)] ends and %["),
+        ("%[req.hdr(a)]%ST", 13, "nothing tells where %[req.hdr(a)] ends and %ST begins"),
+        ("%CC%CS", 3, "nothing tells where %CC ends and %CS begins"),
         ("%b%s", 2, "nothing tells where %b ends and %s begins"),
         ("%ci %r%ST", 6, "nothing tells where %r ends and %ST begins"),
         ("%{+Q}r %s%B", 9, "nothing tells where %s ends and %B begins"),
@@ -73,10 +49,32 @@ def test_an_unknown_item_is_answered_with_those_that_there_are() -> None:
     assert "[" not in str(caught.value).split("\n")[0]
 
 
-@pytest.mark.parametrize("source", ["%{+Q}b%{+Q}s", "%{+Q}r%ST", "%B%tsc", "%hr%hs x", "%ft %b/%s"])
-def test_values_that_tell_their_own_end_may_touch(source: str) -> None:
-    """Quotes, braces and digits before a name need nothing between them."""
-    compile_format("x", "http", source)
+def test_a_line_feed_in_a_format_is_refused() -> None:
+    """No line of the log would hold it; the caret stands in the string's own line."""
+    with pytest.raises(UsageError) as caught:
+        compile_format("x", "http", "%ci\n%cp")
+    assert str(caught.value) == "log-format: a line of the log holds no line feed\n    %ci\n       ^"
+
+
+TOUCHING = {
+    "%{+Q}b%{+Q}s": '"bk""s1"',
+    "%{+Q}r%ST": '"GET / HTTP/1.1"200',
+    "%B%tsc": "228----",
+    "%hr%hs x": "{a}{b} x",
+    "%ft %b/%s": "web~ bk/s1",
+    "%t%ci": "20/Nov/2026:04:30:27.864127.0.0.1",
+    "%tsc%B": "----228",
+    "%HPO%HQ": "/a?b",
+    "%Ts%ms": "1795149053068",
+    "%{+json}b%{+json}ci %ST": '"bk""::1" 200',
+}
+
+
+@pytest.mark.parametrize(("source", "line"), TOUCHING.items())
+def test_values_that_tell_their_own_end_may_touch(source: str, line: str) -> None:
+    """Quotes, braces, dates, digits before a name and the like need nothing between them."""
+    compiled = compile_format("x", "http", source)
+    assert compiled.read(f"{line}\n".encode()).lines == 1
 
 
 # --- What is captured -------------------------------------------------------------------------------------------------
@@ -205,67 +203,36 @@ def test_an_address_holds_its_own_colons(client: str, source: str, line: str) ->
     assert read(build(source, "client_ip"), line.format(client)) == [{"client_ip": client}]
 
 
-# --- What is cut ------------------------------------------------------------------------------------------------------
+# --- Fields that are printed twice --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "source", [*(preset.source for preset in PRESETS), "%{+Q}r %ST", "x%ci", "%B%tsc %r", "x%hr %ST", "%r"]
-)
-@pytest.mark.parametrize("labels", ["", "http_request_path request_headers status_code client_ip termination_state"])
-@pytest.mark.parametrize("numbers", ["", "bytes_read time_total time_queue retries"])
-def test_cut_lines_have_the_columns_of_whole_ones(source: str, labels: str, numbers: str) -> None:
-    """Both expressions hold the same groups, so that rows of either fit the same feeds."""
-    compiled = build(source, labels, numbers)
-    assert compiled.cut.groups == compiled.whole.groups == len(compiled.groups) + 1
-    all_fields = compile_format("x", "http", source)
-    assert all_fields.cut.groups == all_fields.whole.groups == len(all_fields.groups) + 1
-
-
-@pytest.mark.parametrize(
-    ("end", "path", "version"),
+    ("source", "line", "field", "text"),
     [
-        ("228 ", None, None),
-        ("228 -", None, None),
-        ("228 - - --", None, None),
-        ("228 - - ---- 1/1/0/0/+", None, None),
-        ("228 - - ---- 1/1/0/0/+3 0/0 {a", None, None),
-        ("228 - - ---- 1/1/0/0/+3 0/0 {a} {b|c}", None, None),
-        ("228 - - ---- 1/1/0/0/+3 0/0 {a} {b|c} ", None, None),
-        ('228 - - ---- 1/1/0/0/+3 0/0 {a} {b|c} "', None, None),
-        ('228 - - ---- 1/1/0/0/+3 0/0 "GE', None, None),
-        ('228 - - ---- 1/1/0/0/+3 0/0 "GET /lo', "/lo", None),
-        ('228 - - ---- 1/1/0/0/+3 0/0 "GET /long?x', "/long", None),
-        ('228 - - ---- 1/1/0/0/+3 0/0 "GET /long HTT', "/long", "HTT"),
+        ("%ci %[src] %ST", "::1 ::2 200", "client_ip", "::1"),
+        ("%HU %r|%ST", "/a GET /b HTTP/1.1|200", "http_request_path", "/a"),
+        ("%HM|%r", "GET|PUT /b HTTP/1.1", "http_request_method", "GET"),
+        ("%Tt/%Ta %ST", "7/5 200", "time_total", "5"),
+        ("%Ta/%Tt %ST", "5/7 200", "time_total", "5"),
+        ("%Tt/%[txn.timer.total] %ST", "7/5 200", "time_total", "5"),
+        ("%(a)[var(txn.a)] %(a)[var(txn.b)] %ST", "x y 200", "a", "x"),
+        (
+            "%t [%trg] %ST",
+            "20/Nov/2026:04:30:27.864 [20/Nov/2026:04:30:58 +0000] 200",
+            "accept_date",
+            "20/Nov/2026:04:30:27.864",
+        ),
     ],
 )
-def test_a_cut_line_is_read_up_to_its_cut(end: str, path: str | None, version: str | None) -> None:
-    """It needs the byte count and the blank behind it; of the rest there may be any beginning."""
-    compiled = build(HTTPLOG, "backend_name status_code http_request_path http_version")
-    start = LINE[: LINE.index("+228")]
-    expected = {"backend_name": "bk", "status_code": "200", "http_request_path": path, "http_version": version}
-    assert read(compiled, start + end, cut=True) == [expected]
-    assert compiled.read(f"{start}{end}\n".encode()).lines == 0
-
-
-@pytest.mark.parametrize("end", ["228", "+", "", "228 - - ---- 1/1/0/0/+3 0/0 {a} x", "228 - - ---- 1/1/0/0/3 0/0 0/0"])
-def test_what_is_not_cut_but_wrong_is_no_cut_line(end: str) -> None:
-    """A byte count that might go on does not suffice, and a line that goes wrong is of another format."""
-    assert build(HTTPLOG, "status_code").read_cut((LINE[: LINE.index("+228")] + end + "\n").encode()).lines == 0
-
-
-def test_a_cut_line_needs_the_numbers_that_are_added_up() -> None:
-    """A line whose retries are missing would make their sum wrong."""
-    compiled = build(HTTPLOG, "backend_name", "retries")
-    start = LINE[: LINE.index("+3 0/0")]
-    assert compiled.read_cut(f"{start}+3\n".encode()).lines == 0
-    assert read(compiled, f"{start}+3 0", cut=True) == [{"backend_name": "bk", "retries": "3"}]
-
-
-def test_a_line_that_ends_with_the_requests_quote_is_not_cut() -> None:
-    """It is a whole line of httplog, which httpslog only begins with."""
-    httpslog = compile_format("httpslog", "http", PRESETS[1].source)
-    assert httpslog.read_cut(f"{LINE}\n".encode()).lines == 0
-    assert httpslog.read_cut(f"{LINE} \n".encode()).lines == 1
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_first_of_several_that_print_a_field_counts(
+    source: str, line: str, field: str, text: str, *, wanted: bool
+) -> None:
+    """The others are only checked; but %Ta wins over %Tt, wherever it stands."""
+    compiled = build(source, field) if wanted else compile_format("x", "http", source)
+    (found,) = read(compiled, line)
+    assert found[field] == text
+    assert [name for group in compiled.groups for name in group].count(field) == 1
 
 
 # --- The small ones ---------------------------------------------------------------------------------------------------
@@ -278,7 +245,13 @@ def test_a_line_that_ends_with_the_requests_quote_is_not_cut() -> None:
         ("%ci %ST", "http"),
         ("%HM", "http"),
         ("%ci %Tt %B %ts", "tcp"),
-        ("%%ST", "tcp"),
+        ("%ci %%ST", "tcp"),
+        ("%ci %[req.hdr(host)]", "http"),
+        ("%ci %[capture.res.hdr(0)]", "http"),
+        ("%ci %[path]", "http"),
+        ("%ci %[status]", "http"),
+        ("%ci %[ssl_fc_sni] %[src,ipmask(24)] %[var(sess.a)]", "tcp"),
+        ("%{+json}o %(a)ci %(b)ST", "http"),
     ],
 )
 def test_a_format_tells_whether_it_writes_requests_or_sessions(source: str, kind: str) -> None:

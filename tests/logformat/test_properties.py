@@ -179,9 +179,9 @@ def counting() -> Pipeline:
 def cost(chunk: bytes) -> float:
     """Tell the processor's seconds for each byte of a chunk, to the end of the flush."""
     pipeline = counting()
-    tally = pipeline.intake("hostile")
+    intake = pipeline.intake("hostile")
     began = time.process_time()
-    pipeline.take(chunk, tally)
+    pipeline.take(chunk, intake)
     pipeline.flush()
     return (time.process_time() - began) / len(chunk)
 

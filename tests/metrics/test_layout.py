@@ -149,6 +149,16 @@ def test_what_is_missing_or_not_final_is_no_observation(text: bytes | None) -> N
     assert Layout([RESPONSE], DEFAULT_BUCKETS).contribution("time_response", text) == 0
 
 
+@pytest.mark.parametrize("text", [b"", b"-"])
+@pytest.mark.parametrize(
+    "name", ["bytes_read_total", "retries_total", "response_duration_seconds", "server_queue_length"]
+)
+def test_what_a_sample_prints_without_a_value_adds_nothing(name: str, text: bytes) -> None:
+    """%[txn.conn_retries] prints nothing in quotes, and otherwise a dash, where there is no number."""
+    metric = BY_NAME[name]
+    assert Layout([metric], DEFAULT_BUCKETS).contribution(metric.sources[0][0], text) == 0
+
+
 def test_kinds_have_lanes_and_masks_of_their_own() -> None:
     """A line of a kind shows in the metrics that are made of that kind alone."""
     layout = Layout(METRICS, DEFAULT_BUCKETS)
