@@ -58,8 +58,8 @@ class Intake:
     tally: Tally
     unwrapper: Unwrapper
     facilities: re.Pattern[bytes] | None = None
-    wrapped: bool = False
     watch: Callable[[bytes], None] | None = None
+    wrapped: bool = False  # the last chunk was in wrappers that end with the line, which are opened first then
     rejects: deque[bytes] = field(default_factory=lambda: deque(maxlen=MOST_REJECTS))
 
 
@@ -99,19 +99,27 @@ class Pipeline:
             kept = b"".join(intake.facilities.findall(chunk))
             intake.tally.filtered += chunk.count(b"\n") - kept.count(b"\n")
             chunk = kept
-        rest = b"" if intake.wrapped else self._read(chunk, intake)
-        if rest or intake.wrapped:
-            self._unwrapped(intake.unwrapper.unwrap(rest or chunk), intake)
+        if intake.wrapped and not _may_hold_journal(chunk):
+            found = intake.unwrapper.unwrap(chunk)
+            intake.wrapped = bool(found.lines)
+            found = found._replace(rest=self._read(found.rest, intake))
+        else:
+            rest = self._read(chunk, intake)
+            if not rest:
+                return
+            found = intake.unwrapper.unwrap(rest)
+            # Formats come first where entries of the journal may be: they say how long they are, and might say so of
+            # lines that belong to others.
+            intake.wrapped = bool(found.lines) and not _may_hold_journal(chunk)
+        self._unwrapped(found, intake)
 
     def end(self, intake: Intake) -> None:
         """Count what a finished source left of a line in parts."""
         self._unwrapped(intake.unwrapper.end(), intake)
 
     def _unwrapped(self, found: Unwrapped, intake: Intake) -> None:
-        """Count what was in wrappers, which are opened first from now on if there were any, and what was in none."""
-        bare = self._read(found.rest, intake) if intake.wrapped else found.rest
-        intake.wrapped = bool(found.lines)
-        self._settle(bare, intake)
+        """Count what was in wrappers, and what was in none and is no whole line."""
+        self._settle(found.rest, intake)
         self._settle(self._read(found.lines, intake), intake)
         for times, lines in found.repeated:
             self._settle(self._read(lines, intake, times=times), intake, times)
@@ -203,6 +211,10 @@ class Pipeline:
         with self._lock:
             tables = [(table.layout, table.snapshot()) for table in self.tables]
             return Shown(tables, self._shown_tallies, self._shown_parsed, self._conditions, self._shown_rejects)
+
+
+def _may_hold_journal(chunk: bytes) -> bool:
+    return b"\nMESSAGE=" in chunk or b"\n__" in chunk or chunk.startswith((b"MESSAGE=", b"__"))
 
 
 def _last_but(chunk: bytes, rest: bytes) -> bytes:

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from haproxy_log_exporter.engine import Choice, build_pipeline
+from haproxy_log_exporter.logformat.wrappers import Unwrapper
 from haproxy_log_exporter.metrics.exposition import render
 from haproxy_log_exporter.metrics.shown import Tally
 from haproxy_log_exporter.pipeline import Intake, Pipeline
+from haproxy_log_exporter.sources.framing import LONGEST_LINE
 from tests.support import Samples, read_samples
 
 LABELS = ("status_code", "backend_name", "server_name", "http_request_method", "http_request_path", "ssl")
@@ -58,3 +60,8 @@ def samples_of(pipeline: Pipeline) -> Samples:
 def results(tally: Tally) -> tuple[int, int, int, int]:
     """Tell what became of the lines: counted, noticed, filtered, rejected."""
     return tally.counted, tally.notices, tally.filtered, tally.rejected
+
+
+def is_bare(line: bytes) -> bool:
+    """Whether a line neither is in a wrapper nor begins one: what a wrapper holds beside its payload is no line."""
+    return Unwrapper(LONGEST_LINE).unwrap(line + b"\n").rest == line + b"\n"

@@ -38,6 +38,7 @@ from tests.pipelines import (
     TCP_CLF,
     build,
     exposition,
+    is_bare,
     take,
 )
 from tests.support import FIXTURES, read_samples, total
@@ -151,13 +152,13 @@ ODD_LINES = [
 ]
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    formats=st.sampled_from(FORMATS),
-    chunks=st.lists(st.lists(mangled() | st.binary(max_size=40) | st.sampled_from(ODD_LINES), max_size=6), max_size=4),
-)
-def test_no_bytes_are_too_strange(formats: tuple[str, ...], chunks: list[list[bytes]]) -> None:
-    """Nothing raises, and each newline is one line counted, noticed, filtered or rejected."""
+def bare_lines(text: bytes) -> bool:
+    """Whether no line of a text has to do with a wrapper."""
+    return all(map(is_bare, text.split(b"\n")))
+
+
+def check_strange(formats: tuple[str, ...], chunks: list[list[bytes]]) -> None:
+    """Check that nothing raises, and that each newline is one line counted, noticed, filtered or rejected."""
     metrics = ("requests_total", "sessions_total", "notices_total") if formats else LINE_COUNTERS
     numbers = NUMBERS if FORMATS.index(formats) in (0, 1, 5, 6) else ()
     pipeline = build(*formats, labels=("http_request_path",), metrics=(*metrics, *numbers))
@@ -174,6 +175,25 @@ def test_no_bytes_are_too_strange(formats: tuple[str, ...], chunks: list[list[by
     connects = pipeline.shown().parsed["connect"]
     assert counted == tally.counted + tally.notices - connects
     assert tally.truncated <= tally.counted
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    formats=st.sampled_from(FORMATS),
+    chunks=st.lists(
+        st.lists((mangled() | st.binary(max_size=40) | st.sampled_from(ODD_LINES)).filter(bare_lines), max_size=6),
+        max_size=4,
+    ),
+)
+def test_no_bytes_are_too_strange(formats: tuple[str, ...], chunks: list[list[bytes]]) -> None:
+    """Whoever can write into a log must not be able to end whoever reads it, nor to hide a line."""
+    check_strange(formats, chunks)
+
+
+@pytest.mark.parametrize("formats", FORMATS, ids=str)
+def test_lines_that_a_format_nearly_reads_are_not_too_strange(formats: tuple[str, ...]) -> None:
+    """Signs without a number, values without a name, objects without a value."""
+    check_strange(formats, [ODD_LINES, *([line] for line in ODD_LINES)])
 
 
 @cache

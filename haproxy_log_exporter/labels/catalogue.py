@@ -63,6 +63,7 @@ _TAKEN = frozenset({"reason", "le", "phase"})
 
 # HAProxy writes "#" as #23, and other bytes as #XX: so only that, or a "#" without two digits, begins a fragment.
 _FRAGMENT = re.compile(rb"#(?:23|(?![0-9A-F]{2})).*+", re.DOTALL)
+_NUMBERED = re.compile(r"(request|response)_header_[1-9][0-9]?")
 _HEADER = re.compile(r"(request|response)_header_(?:([1-9][0-9]?)|([a-z0-9_]+))")
 
 
@@ -125,6 +126,8 @@ def error_labels() -> tuple[Label, ...]:
 
 
 def _find(name: str, fillable: Fillable) -> Label | None:
+    if name in fillable.fields - KINDS.keys() and not _NUMBERED.fullmatch(name):
+        return Label(name, name, Reading.TEXT)
     for row in _DERIVED:
         if row.name == name:
             return row

@@ -56,7 +56,7 @@ FRAGMENTS: dict[Kind, str] = {
     Kind.DATE: r"[0-3][0-9]/.{21}",
 }
 # What a sample prints that is a number, or "-" where it has none; and what +X makes of addresses, ports and counters.
-SAMPLED_NUMBER = r"[-+]?+[0-9]{0,19}+"
+SAMPLED_NUMBER = r"(?:[-+]?+[0-9]{1,19}+|-?+)"
 HEXADECIMAL = r"(?:-|[0-9A-F]{1,32}+)"
 
 # What remains of a value when the line was cut within it.

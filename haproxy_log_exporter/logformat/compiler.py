@@ -21,7 +21,7 @@ from itertools import compress
 from operator import not_
 
 from haproxy_log_exporter.logformat.aliases import Part
-from haproxy_log_exporter.logformat.elements import Element, find_elements
+from haproxy_log_exporter.logformat.elements import Element, Value, find_elements
 from haproxy_log_exporter.logformat.envelopes import ENVELOPE
 from haproxy_log_exporter.logformat.fields import Holds, Kind
 from haproxy_log_exporter.logformat.notation import Notation
@@ -139,8 +139,13 @@ def compile_format(
         splitters={fields: _splitter(elements, run, fields) for run, fields in runs.items()},
         sources=sources,
         notations={name: value.notation for value in reversed(values) for name in value.alias.fields},
-        names={value.label: value.alias.fields[0] for value in reversed(values) if value.label and value.alias.fields},
+        names={value.label: value.alias.fields[0] for value in reversed(values) if _is_named(value)},
     )
+
+
+def _is_named(value: Value) -> bool:
+    """Whether a name tells one field; a list of headers is none."""
+    return bool(value.label and value.alias.fields) and not value.notation.listed and value.alias.kind is not Kind.BLOCK
 
 
 def compile_message(pattern: str) -> re.Pattern[bytes]:

@@ -46,21 +46,24 @@ class Value:
         return quoted and not self.notation.hexadecimal and self.alias.kind is not Kind.BLOCK
 
     def may_hold_stop(self, *, loose: bool = False) -> bool:
-        """Whether the byte behind it may be part of it, so that more must be looked at to see its end.
-
-        A `loose` reading takes blanks for possible where they hardly ever are.
-        """
+        """Whether the byte behind it may be part of it, so that more must be looked at to see its end."""
         if not self.stop or self.notation.hexadecimal or self.notation.json:
             return False
+        if self.alias.holds is Holds.NAME and self.alias.kind is not Kind.WORD:
+            return False
+        return self.may_hold(self.stop, loose=loose)
+
+    def may_hold(self, byte: bytes, *, loose: bool = False) -> bool:
+        """Whether a byte may be part of it; in a `loose` reading also blanks where they hardly ever are."""
         match self.alias.holds:
             case Holds.NAME:
-                return self.stop in _NAME_BYTES and self.alias.kind is Kind.WORD
+                return byte in _NAME_BYTES
             case Holds.URL:
-                return self.stop not in b' "'
+                return byte not in b' "'
             case Holds.WORD:
-                return loose or self.stop != b" "
+                return loose or byte != b" "
             case Holds.TEXT:
-                return True
+                return self.alias.kind is not Kind.BLOCK or byte != b'"'
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,14 +26,16 @@ _TIMESTAMP_5424 = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?>[.,][0-9]{1,9}+|)(?>Z
 # The tag is log-tag's, which may hold blanks, and ends in a colon; a hostname, which `local` leaves out, does not.
 _HOST = r"[!-\xff]{1,255}+(?<!:) "
 _TAG = r"[!-\xff]{1,255}+(?<=:) "
+_TAG_OF_PROCESS = r"[!-\xff]{1,255}+(?<=\]:) "
 
 # RFC 5424, section 6.3: "-" or elements [id key="value" …], in whose values ", \ and ] are escaped.
 _QUOTED = r'"[ !#-\x5b\x5d-\xff]*+(?>(?:\\.[ !#-\x5b\x5d-\xff]*+){0,64})"'
 _STRUCTURED_DATA = rf"(?>-|(?:\[(?>[ !#-Z^-\xff]*+(?:{_QUOTED}[ !#-Z^-\xff]*+){{0,64}})\]){{1,16}})"
 
 _HEADER_3164 = rf"{_TIMESTAMP_3164} (?:{_HOST}){{0,4}}{_TAG}"
-# `timed` and `iso` write the time alone, rsyslog's files host and tag behind it.
-_HEADER_ISO = rf"{_TIMESTAMP_5424} (?:(?:{_HOST}){{1,4}}{_TAG}|)"
+# `timed` and `iso` write the time alone, rsyslog's files host and tag behind it. HAProxy's own messages may follow the
+# time at once and hold colons too: a tag of several words must have a process's number.
+_HEADER_ISO = rf"{_TIMESTAMP_5424} (?:{_HOST}{_TAG}|(?:{_HOST}){{2,4}}{_TAG_OF_PROCESS}|)"
 # VERSION TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA
 _HEADER_5424 = rf"1 (?:[!-\xff]{{1,255}}+ ){{5}}{_STRUCTURED_DATA} (?>\xef\xbb\xbf|)"
 

@@ -9,6 +9,7 @@ bounded number of values, so the whole stays linear in the length of the line.
 import re
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from typing import NamedTuple
 
 from haproxy_log_exporter.logformat.aliases import CLASSES, FRAGMENTS, LIST_BEFORE_QUOTES, Part
 from haproxy_log_exporter.logformat.elements import Element, Value
@@ -34,6 +35,20 @@ class Steps(Enum):
     EARLIER = f"(?={_STEP})"
 
 
+class Rest(NamedTuple):
+    """What must fit behind a value, and how often that may be tried: any number of times, where no two overlap."""
+
+    pattern: str
+    tries: str = "*"
+
+
+_NOTHING = Rest("")
+
+# Where a look ahead may go over the same bytes again, this keeps a hostile line from taking long.
+_SOME_TRIES = "{0,64}"
+_BOUNDED = NUMBERS | {Kind.DATE, Kind.STATE}
+
+
 class Writer:
     """Writes a pattern and keeps the order of its groups.
 
@@ -48,16 +63,19 @@ class Writer:
         extent: Extent = Extent.WHOLE,
         steps: Steps = Steps.BOTH,
         *,
-        shape: bool = False,
+        behind: bytes = b"",
     ) -> None:
-        """Write nothing yet. A `shape` is what must fit behind a value: each value goes up to the byte behind it."""
+        """Write nothing yet.
+
+        `behind` is the byte in a value behind which this is written: then each value goes just up to its own stop.
+        """
         self._elements = elements
         self._wanted = wanted
         self._starts = {first: fields for (first, _), fields in runs.items()}
         self._ends = {last for _, last in runs}
         self._extent = extent
         self._steps = steps
-        self._shape = shape
+        self._behind = behind
         self.groups: list[tuple[str, ...]] = []
 
     def whole(self, begin: int = 0, end: int | None = None, skip: int = 0) -> str:
@@ -146,11 +164,13 @@ class Writer:
         parts, stop = value.alias.parts, value.stop
         if len(parts) == 1 and isinstance(parts[0].pattern, str) and not value.notation.hexadecimal:
             if stop in value.notation.escapes:
-                return self._parts((Part(parts[0].name, _ESCAPED_TEXT),), stop, "")
+                return self._parts((Part(parts[0].name, _ESCAPED_TEXT),), stop, _NOTHING)
             parts = (Part(parts[0].name, self._fragment(index, value, parts[0].pattern)),)
-        rest = self._rest(index, value)
-        pattern = self._parts(parts, stop, rest)
-        return f'"?+{pattern}"?+' if "json" in value.item.flags else pattern
+        # What cannot hold the byte behind which this is written ends there as well, and no look ahead goes further.
+        apart = self._behind if self._behind and not value.may_hold(self._behind) else b""
+        if "json" in value.item.flags:  # a number, by its type maybe in quotes, or true or false, which is no number
+            parts = (Part("", '"?+(?:'), *parts, Part("", '|true|false)"?+'))
+        return self._parts(parts, stop + apart, self._rest(index, value))
 
     def _fragment(self, index: int, value: Value, fragment: str) -> str:
         """Choose the fragment of a single field by what is around it."""
@@ -175,24 +195,27 @@ class Writer:
         alias, parts = value.alias, value.alias.parts
         if alias.kind is Kind.LIST:
             strings = rf"\[(?:{_JSON_STRING}(?>(?:, {_JSON_STRING})*)|)\]"
-            return self._parts((Part("", "(?:null|"), Part(parts[0].name, strings), Part("", ")")), b'"', "")
+            return self._parts((Part("", "(?:null|"), Part(parts[0].name, strings), Part("", ")")), b'"', _NOTHING)
         if alias.kind in (Kind.DATE, Kind.STATE, Kind.BLOCK) or len(parts) > 1:
             before, behind = ('(?:"(?:', '|)"|null)') if alias.optional else ('"', '"')
-            return self._parts((Part("", before), *parts, Part("", behind)), b'"', "")
+            return self._parts((Part("", before), *parts, Part("", behind)), b'"', _NOTHING)
         any_value = rf"(?:{_JSON_STRING}|-?+[0-9]++|true|false|null)"
-        return self._parts((Part(parts[0].name, any_value),), b'"', "")
+        return self._parts((Part(parts[0].name, any_value),), b'"', _NOTHING)
 
-    def _rest(self, index: int, value: Value) -> str:
+    def _rest(self, index: int, value: Value) -> Rest:
         """Write what must fit behind a value that may hold the byte behind it; nothing where it cannot."""
-        if self._shape or not value.may_hold_stop(loose=self._extent is Extent.LOOSE):
-            return ""
+        if self._behind or not value.may_hold_stop(loose=self._extent is Extent.LOOSE):
+            return _NOTHING
         if self._extent is Extent.CUT:
-            return _literal(self._elements[index + 1].literal[1:])
+            return Rest(_literal(self._elements[index + 1].literal[1:]))
         end = index + 2
         while end < len(self._elements) and not self._is_open(self._elements[end]):
             end += 1
-        shape = Writer(self._elements, frozenset(), {}, self._extent, shape=True)
-        return shape.whole(index + 1, end, skip=1) + ("\n" if end == len(self._elements) else "")
+        writer = Writer(self._elements, frozenset(), {}, self._extent, behind=value.stop)
+        pattern = writer.whole(index + 1, end, skip=1) + ("\n" if end == len(self._elements) else "")
+        values = [element.value for element in self._elements[index + 1 : end] if element.value]
+        overlap = any(each.may_hold(value.stop) and each.alias.kind not in _BOUNDED for each in values)
+        return Rest(pattern, _SOME_TRIES if overlap else "*")
 
     def _is_open(self, element: Element) -> bool:
         """Whether the element's end cannot be told without looking further."""
@@ -202,35 +225,36 @@ class Writer:
         loose = self._extent is Extent.LOOSE
         return value.may_hold_stop(loose=loose) or value.alias.kind in (Kind.LIST, Kind.TEXT)
 
-    def _parts(self, parts: tuple[Part, ...], stop: bytes, rest: str) -> str:
+    def _parts(self, parts: tuple[Part, ...], stops: bytes, rest: Rest) -> str:
         pattern = self._steps.value if parts[0].name == "log_origin" else ""
         for part in parts:
             captured = part.name in self._wanted
             if captured:
                 self.groups.append((part.name,))
             inner = part.pattern
-            text = fill(inner, stop, rest) if isinstance(inner, str) else self._parts(inner, stop, rest)
+            text = fill(inner, stops, rest) if isinstance(inner, str) else self._parts(inner, stops, rest)
             pattern += f"({text})" if captured else text
         return pattern
 
 
-def fill(pattern: str, stop: bytes, rest: str = "") -> str:
-    """Put byte classes in the places of a fragment's `$word`, `$text`, …: all from the lowest byte but the stop.
+def fill(pattern: str, stops: bytes, rest: Rest = _NOTHING) -> str:
+    """Put byte classes in the places of a fragment's `$word`, `$text`, …: all from the lowest byte but the stops.
 
-    With `rest`, the stop may be part of the value where the rest does not fit behind it.
+    With a `rest`, the first stop may be part of the value where the rest does not fit behind it.
     """
-    end = re.escape(stop.decode("latin-1"))
+    stop = stops[:1]
+    end = f"{re.escape(stop.decode('latin-1'))}(?!{rest.pattern})"
 
     def byte_class(match: re.Match[str]) -> str:
         name, repeat = match[1], match[2] or ""
         lowest, never = CLASSES[name]
-        inside = _byte_class(lowest, never + stop)
+        inside = _byte_class(lowest, never + stops)
         pattern = inside + repeat
-        if rest and repeat and stop not in never and stop[0] >= lowest:
-            begin = f"{inside}*+" if repeat == "*+" else f"(?:{inside}++|{end}(?!{rest}){inside}*+)"
-            pattern = f"{begin}(?>(?:{end}(?!{rest}){inside}*+)*)"
+        if rest.pattern and repeat and stop not in never and stop[0] >= lowest:
+            begin = f"{inside}*+" if repeat == "*+" else f"(?:{inside}++|{end}{inside}*+)"
+            pattern = f"{begin}(?>(?:{end}{inside}*+){rest.tries})"
         # A dash before a dash is a value that is empty.
-        return f"(?:-(?=-{rest})|{pattern})" if stop == b"-" and repeat == "++" else pattern
+        return f"(?:-(?=-{rest.pattern})|{pattern})" if stop == b"-" and repeat == "++" else pattern
 
     return _PLACEHOLDER.sub(byte_class, pattern)
 

@@ -52,11 +52,14 @@ _CHAR = re.compile(r"[\\%](.)|(.)", re.DOTALL)
 _HEXADECIMAL = tuple("0123456789abcdefABCDEF")
 _NAMES = st.sampled_from(("", "", "a1", "user_agent", "x-id", "Trace"))
 _TYPES = {
-    Form.TEXT: ("", "str"),
-    Form.SAMPLED_FLAG: ("", "str", "sint", "bool"),
-    Form.SAMPLED_NUMBER: ("", "str", "sint"),
-    Form.NUMBER: ("", "str", "sint"),
+    Form.TEXT: st.sampled_from(("", "str")),
+    Form.SAMPLED_FLAG: st.sampled_from(("", "str", "sint", "bool")),
+    Form.SAMPLED_NUMBER: st.sampled_from(("", "str", "sint")),
+    Form.NUMBER: st.sampled_from(("", "str", "sint")),
 }
+_VALUES = st.one_of(st.sampled_from(ALIASES), st.sampled_from(ALIASES), st.sampled_from(EQUALS), samples())
+_LITERAL = st.lists(st.sampled_from(_LITERALS), max_size=3).map("".join)
+_ODDS = st.integers(0, 9)
 _CHANGES = st.lists(st.tuples(st.sampled_from("++++-"), st.sampled_from("QQEEX")), max_size=2)
 
 
@@ -78,15 +81,15 @@ def _change(flags: frozenset[str], changes: list[tuple[str, str]]) -> frozenset[
 @st.composite
 def _items(draw: st.DrawFn, common: frozenset[str], *, old: bool) -> tuple[str, str, Item]:
     """Draw an item with flags upon the common ones, and from 3.0 on a name and a type: its string, its name, itself."""
-    item = draw(st.one_of(st.sampled_from(ALIASES), st.sampled_from(ALIASES), st.sampled_from(EQUALS), samples()))
+    item = draw(_VALUES)
     changes = draw(_CHANGES)
-    if not old and draw(st.integers(0, 9)) == 0:
+    if not old and draw(_ODDS) == 0:
         changes.append(("+", "json"))
     flags = _change(common, changes)
     if "json" in flags:
         flags -= {"E"}  # _lf_expr_postcheck_node_opt()
     name = "" if old else draw(_NAMES)
-    type_ = draw(st.sampled_from(_TYPES.get(item.form, ("",)))) if name else ""
+    type_ = draw(_TYPES[item.form]) if name and item.form in _TYPES else ""
     spelled = (f"({name}:{type_})" if type_ else f"({name})") if name else ""
     fields = (re.sub("[^A-Za-z0-9]", "_", name),) if item.own and name else item.fields
     values = item.values.map(_no_socket) if item.form is Form.ADDRESS and "X" in flags else item.values
@@ -133,14 +136,14 @@ def _may_follow(item: Item, literal: str, *, port: bool, loose: bool) -> bool:
 def formats(draw: st.DrawFn, *, loose: bool = False) -> Format:
     """Draw a format of which every value can be told apart, given fitting values; with `loose`, any format."""
     old = draw(st.booleans())
-    as_object = not old and draw(st.integers(0, 4)) == 0
+    as_object = not old and draw(_ODDS) < 2
     source, common = ("%{+json}o ", frozenset({"json"})) if as_object else ("", frozenset[str]())
     nodes: list[Node] = []
     members: list[Node] = []
     for _ in range(draw(st.integers(1, 6))):
         before = nodes[-1] if nodes else None
-        literal = "".join(draw(st.lists(st.sampled_from(_LITERALS), max_size=3)))
-        if draw(st.integers(0, 7)) == 0:
+        literal = draw(_LITERAL)
+        if draw(_ODDS) == 0:
             changes = draw(_CHANGES)
             source, literal, common = source + f"%{_spell(changes)}o", f" {literal}", _change(common, changes)
         text, name, item = draw(_items(common, old=old))
@@ -152,7 +155,7 @@ def formats(draw: st.DrawFn, *, loose: bool = False) -> Format:
             members += [f'{", " if members else "{"}"{name}": '.encode(), item]
     if as_object and not members:
         source, members = f"{source} %(ip)ci", [b'{"ip": ', replace(ALIASES[0], flags=common)]
-    end = "".join(draw(st.lists(st.sampled_from(_LITERALS), max_size=2)))
+    end = draw(_LITERAL)
     if isinstance(nodes[-1], Item) and not _may_follow(nodes[-1], end, port=False, loose=loose):
         end = ""
     if as_object:

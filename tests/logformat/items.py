@@ -159,26 +159,43 @@ EQUALS: tuple[Item, ...] = (
 
 _ARGUMENTS = ("", "txn.a", '"a b"', "'x]y'", "[a]", "a]b", '"a)b"', "{%}", 'it"s a"', "24,64", "%[src]", "a\\]b")
 _FETCHES = ("var", "req.fhdr", "str", "env")
-_CONVERTERS = ("lower", "upper", "base64", "concat", "regsub", "field")
+_CONVERTERS = (("lower", False), ("upper", False), ("hex", False), ("concat", True), ("regsub", True), ("field", True))
+
+
+_CALLS = st.sampled_from(
+    (
+        ("capture.req.hdr(0)", "request_header_1"),
+        ("capture.res.hdr(11)", "response_header_12"),
+        ("src,ipmask(24)", ""),
+        ("uuid", ""),
+        ("", ""),
+    )
+)
+_FETCH = st.sampled_from(_FETCHES)
+_ARGUMENT = st.sampled_from(_ARGUMENTS)
+_CONVERSIONS = st.lists(st.sampled_from(_CONVERTERS), max_size=2)
+_FORMS = st.sampled_from([Form.TEXT] * 4 + [Form.SAMPLED_NUMBER, Form.SAMPLED_FLAG])
+_JSON = st.sampled_from((None, None, None, "", "ascii", "utf8s"))
+_BOOLEANS = st.booleans()
+_SAMPLED = {
+    Form.TEXT: RAW,
+    Form.SAMPLED_NUMBER: st.none() | st.integers(-9, 10**9),
+    Form.SAMPLED_FLAG: st.integers(0, 1),
+}
+_CONVERTED = _TEXTS.map(str.encode)
 
 
 @st.composite
 def samples(draw: st.DrawFn) -> Item:
     """Draw samples that equal no alias. Their one field is named after the expression."""
-    calls = [draw(st.sampled_from(["capture.req.hdr(0)", "capture.res.hdr(11)", "src,ipmask(24)", "uuid", ""]))]
-    field = {"capture.req.hdr(0)": "request_header_1", "capture.res.hdr(11)": "response_header_12"}.get(calls[0], "")
-    if not calls[0]:
-        calls = [f"{draw(st.sampled_from(_FETCHES))}({draw(st.sampled_from(_ARGUMENTS))})"]
+    call, field = draw(_CALLS)
+    calls = [call or f"{draw(_FETCH)}({draw(_ARGUMENT)})"]
     if not field:
-        for name in draw(st.lists(st.sampled_from(_CONVERTERS), max_size=2)):
-            calls.append(f"{name}({draw(st.sampled_from(_ARGUMENTS))})" if name > "b" and name != "lower" else name)
+        calls += [f"{name}({draw(_ARGUMENT)})" if takes else name for name, takes in draw(_CONVERSIONS)]
         field = re.sub(r"[^a-z0-9]+", "_", ",".join(calls).lower()).strip("_")
-    form = draw(st.sampled_from([Form.TEXT] * 4 + [Form.SAMPLED_NUMBER, Form.SAMPLED_FLAG]))
-    values = {Form.SAMPLED_NUMBER: st.none() | st.integers(-9, 10**9), Form.SAMPLED_FLAG: st.integers(0, 1)}.get(
-        form, RAW
-    )
-    converter = draw(st.sampled_from([None, None, None, "", "ascii", "utf8s"])) if form is Form.TEXT else None
+    form = draw(_FORMS)
+    converter = draw(_JSON) if form is Form.TEXT else None
     if converter is not None:
-        calls.append(f"json({converter})" if converter or draw(st.booleans()) else "json")
-        values = _TEXTS.map(str.encode)
+        calls.append(f"json({converter})" if converter or draw(_BOOLEANS) else "json")
+    values = _SAMPLED[form] if converter is None else _CONVERTED
     return Item(f"[{','.join(calls)}]", form, values, (field,), own=True, converter=converter)
