@@ -1,10 +1,22 @@
-"""Reads what `check` prints for people, and knows without its help how a line must be shown."""
+"""Runs `check`, reads what it prints for people, and knows without its help how a line must be shown."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
 from typing import NamedTuple
 
 from rich.cells import cell_len
+
+from haproxy_log_exporter.checking import check
+from haproxy_log_exporter.engine import Choice
+
+HEADER = b"Nov 20 04:30:27 lb1 haproxy[24562]: "
+LINE = (
+    b'192.0.2.7:59616 [20/Nov/2026:04:30:27.864] web app/s1 0/0/1/5/6 200 228 - - ---- 1/1/0/0/0 0/0 "GET /a HTTP/1.1"'
+)
 
 # No more of a line is shown than so many characters: 256 bytes, each of them as \xNN.
 _MOST_SHOWN = 1024
@@ -19,13 +31,33 @@ class Example(NamedTuple):
     cause: str
 
 
-class Finding(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Finding:
     """A group of rejected lines."""
 
     count: int
     format: str
     expected: str
     examples: list[Example]
+
+
+def write(path: Path, *lines: bytes) -> Path:
+    """Write lines to a file."""
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return path
+
+
+def tell(*paths: Path, formats: Sequence[str] = (), as_json: bool = False) -> str:
+    """Check logs in this process; give what is told on standard output."""
+    output = BytesIO()
+    with redirect_stdout(TextIOWrapper(output, "utf-8", write_through=True)):
+        check(Choice((), (), (), (*formats,)), None, [*map(str, paths)], as_json=as_json)
+        return output.getvalue().decode()
+
+
+def find(path: Path, *formats: str) -> list[Finding]:
+    """Check one log; give the groups of rejected lines."""
+    return read_findings(tell(path, formats=formats))
 
 
 def read_findings(told: str) -> list[Finding]:

@@ -102,8 +102,13 @@ def test_count_says_what_it_did_not_count() -> None:
     told = run("count", "-", stdin=(LINE + "garbage\n" + LINE[:-12] + "\n").encode())
     assert told.stderr.decode() == (
         "haproxy-log-exporter: -: 3 lines, 2 counted (1 of them cut), 0 notices, 1 rejected\n"
+        "haproxy-log-exporter: `haproxy-log-exporter check -` tells why\n"
     )
     assert b"garbage" not in told.stdout
+    told = run("count", "-", stdin=(LINE + LINE[:-12] + "\n").encode())
+    assert told.stderr.decode() == (
+        "haproxy-log-exporter: -: 2 lines, 2 counted (1 of them cut), 0 notices, 0 rejected\n"
+    )
 
 
 def test_every_mistake_at_once() -> None:
@@ -124,11 +129,71 @@ def test_every_mistake_at_once() -> None:
 
 def test_a_log_format_that_is_refused_shows_where() -> None:
     """A caret stands under the place."""
-    told = run("parse", "--format", "%ci %{+Z}ST", "-")
+    told = run("parse", "--format", "%ci %{+Q}STX", "-")
     lines = told.stderr.decode().splitlines()
     assert told.returncode == 2
-    assert lines[1].strip() == "%ci %{+Z}ST"
-    assert lines[2].index("^") - lines[1].index("%ci") == "%ci %{+Z}ST".index("{")
+    assert lines[1].strip() == "%ci %{+Q}STX"
+    assert lines[2].index("^") - lines[1].index("%ci") == "%ci %{+Q}STX".index("%{")
+
+
+CONFIG = """\
+defaults
+    mode http
+    option httplog
+frontend web
+    capture request header Host len 50
+frontend api
+    log-format "%ci %f %ST %[capture.req.hdr(0)]"
+    capture request header Accept len 50
+    capture request header Host len 50
+"""
+
+
+def test_haproxy_config_gives_formats_and_names_of_headers(tmp_path: Path) -> None:
+    """As a file or a directory, alone or with formats that are named."""
+    (tmp_path / "h.cfg").write_text(CONFIG)
+    log = LINE.replace('0/0 "GET', '0/0 {h} "GET') + "1.2.3.4 api 404 text/html\n"
+    for path in (tmp_path, tmp_path / "h.cfg"):
+        told = run("count", "--haproxy-config", path, "-l", "request_header_host,status_code", "-", stdin=log.encode())
+        assert (told.returncode, told.stderr) == (0, b"")
+        samples = read_samples(told.stdout.decode())
+        assert total(samples, "haproxy_log_requests_total", request_header_host="h", status_code="200") == 1
+        assert total(samples, "haproxy_log_requests_total", request_header_host="", status_code="404") == 1
+    told = run("parse", "--haproxy-config", tmp_path, "--format", "%b own", "-", stdin=log.encode() + b"x own\n")
+    assert [json.loads(line)["format"] for line in told.stdout.splitlines()] == ["httplog", "3", "1"]
+
+
+def test_mistakes_in_haproxy_config_are_told_with_the_others(tmp_path: Path) -> None:
+    """By file and line, and before anything is read; what is worth telling but stops nothing is told as well."""
+    path = tmp_path / "h.cfg"
+    path.write_text(CONFIG.replace("%ci %f", "%ci%f"))
+    for command_ in ("count", "parse"):
+        told = run(
+            command_, "--haproxy-config", path, "--haproxy-config", tmp_path / "none", "--format", "nonesuch", "-"
+        )
+        assert (told.returncode, told.stdout) == (2, b"")
+        assert f"--haproxy-config: cannot read {tmp_path}/none: No such file or directory" in told.stderr.decode()
+        assert "no preset is named 'nonesuch'" in told.stderr.decode()
+        told = run(command_, "--haproxy-config", path, "-")
+        assert (told.returncode, told.stdout) == (2, b"")
+        assert f"haproxy-log-exporter: {path}:7: log-format: nothing tells where %ci ends" in told.stderr.decode()
+    arms = "".join(
+        f".if feature(X{number})\n    capture request header A{number} len 5\n.endif\n" for number in range(5)
+    )
+    path.write_text(f"frontend web\n    mode http\n    option httplog\n{arms}")
+    told = run("count", "--haproxy-config", path, "-", stdin=LINE.encode())
+    assert told.returncode == 0
+    assert told.stderr.decode().startswith("haproxy-log-exporter: frontend web: the arms of its .if make more than 16 ")
+
+
+def test_lines_of_a_sample_are_weighed() -> None:
+    """`log … sample 1:10` writes one of ten; a weight that is none is a mistake."""
+    told = run("count", "--sample-weight", "10", "-", stdin=LINE.encode() * 2)
+    assert total(read_samples(told.stdout.decode()), "haproxy_log_requests_total") == 20
+    for text in ("0", "-1", "1.5", "x", ""):
+        told = run("count", "--sample-weight", text, "-")
+        assert told.returncode == 2
+        assert told.stderr.decode().startswith("haproxy-log-exporter: --sample-weight: ")
 
 
 def test_parse_prints_a_json_object_a_line() -> None:

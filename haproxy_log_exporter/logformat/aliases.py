@@ -141,7 +141,7 @@ _METHOD = Part("http_request_method", r"$word++")
 _VERSION = Part("http_version", r"$word++")
 
 COMPOSITES: dict[str, Composite] = {
-    "ft": Composite((Part("frontend_name", r"$name++"), Part("ssl", r"~?+")), Kind.WORD),
+    "ft": Composite((Part("frontend_name", r"$name++"), Part("ssl", r"~?")), Kind.WORD),
     "r": Composite(_REQUEST, Kind.TEXT, holds=Holds.URL),
     "HM": _word(_METHOD),
     "HU": _word(_URI),

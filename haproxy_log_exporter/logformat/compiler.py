@@ -166,15 +166,13 @@ def _compile(pattern: str) -> re.Pattern[bytes]:
 
 def _with_one_place(elements: list[Element]) -> list[Element]:
     """Leave each field to one element alone; where another prints it too, it is only checked there."""
-    places: dict[str, int] = {}
+    places: dict[str, tuple[bool, int]] = {}
     for index, element in enumerate(elements):
         for name in element.fields:
-            preferred = element.value and element.value.alias.name in _PREFERRED.get(name, ())
-            if name not in places or preferred:
-                places.setdefault(name, index)
-                places[name] = min(places[name], index) if not preferred else index
+            preferred = bool(element.value and element.value.alias.name in _PREFERRED.get(name, ()))
+            places[name] = min(places.get(name, (True, index)), (not preferred, index))
     return [
-        _without(element, {name for name in element.fields if places[name] != index})
+        _without(element, {name for name in element.fields if places[name][1] != index})
         for index, element in enumerate(elements)
     ]
 

@@ -18,7 +18,7 @@ from haproxy_log_exporter.logformat.fields import FIELDS, NUMBERS, Holds, Kind
 from haproxy_log_exporter.logformat.notation import Notation
 from haproxy_log_exporter.logformat.tokens import Item, complain
 
-_JSON_CONVERTER = re.compile(r",json(?:\([^)]*\))?\]$")
+_JSON_CONVERTER = re.compile(r",json(?:\(([^)]*)\))?\]$")
 _CAPTURE = re.compile(r"\[capture\.(req|res)\.hdr\(([0-9]+)\)\]")
 _MILLISECONDS = "ms"
 _SLOTS = {"req": "request", "res": "response"}
@@ -131,22 +131,22 @@ def _value(source: str, item: Item) -> Value:
     """Resolve an item."""
     if "cbor" in item.flags:
         complain(source, item.position, "+cbor writes bytes that are no lines, and is not read; there is +json")
-    name, converted, json = item.name, 0, "json" in item.flags
+    name, converted, json = item.name, _JSON_CONVERTER.search(item.name), "json" in item.flags
     if name.startswith("["):
-        name, converted = _JSON_CONVERTER.subn("]", name)
-        alias, label = _find_sample(name, item.label)
+        alias, label = _find_sample(_JSON_CONVERTER.sub("]", name), item.label)
     else:
         found = ALIASES.get(name)
         if found is None:
             known = ", ".join(f"%{each}" for each in sorted(ALIASES) if not each.startswith("["))
             complain(source, item.position, f"unknown item %{name}; there are {known}")
         alias, label = found, as_label(item.label)
+    hexadecimal = "X" in item.flags and alias.name in HEXADECIMAL_ALIASES
     notation = Notation(
         quoted=json or "Q" in item.flags,
         escaped="E" in item.flags and alias.kind not in NUMBERS and not json,
-        json=json and alias.kind not in NUMBERS,
-        converted=bool(converted),
-        hexadecimal="X" in item.flags and alias.name in HEXADECIMAL_ALIASES and not json,
+        json=json and alias.kind not in NUMBERS and not hexadecimal,
+        converted=("utf-8" if "utf8" in (converted[1] or "") else "bytes") if converted else "",
+        hexadecimal=hexadecimal,
         address=alias.kind is Kind.ADDRESS,
         listed=alias.kind is Kind.LIST,
     )
@@ -173,7 +173,7 @@ def _as_flagged(alias: Alias, notation: Notation) -> Alias:
 def _find_sample(expression: str, given: str) -> tuple[Alias, str]:
     """Find the field that a sample fills: an alias's, the one it is named after, or one of its own."""
     key = re.sub(r"[\"'\\ ]", "", expression).replace("()", "")
-    name = as_label(given) or sample_name(key)
+    name = as_label(given) or sample_name(expression)
     if key in ALIASES:
         return ALIASES[key], name
     field = _FIELDS.get(name)

@@ -25,7 +25,8 @@ _TIMESTAMP_5424 = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?>[.,][0-9]{1,9}+|)(?>Z
 
 # The tag is log-tag's, which may hold blanks, and ends in a colon; a hostname, which `local` leaves out, does not.
 _HOST = r"[!-\xff]{1,255}+(?<!:) "
-_TAG = r"[!-\xff]{1,255}+(?<=:) "
+# What rsyslog has received as RFC 5424, it writes with the process's number and no colon.
+_TAG = r"[!-\xff]{1,255}+(?:(?<=:)|(?<=[0-9]\])) "
 _TAG_OF_PROCESS = r"[!-\xff]{1,255}+(?<=\]:) "
 
 # RFC 5424, section 6.3: "-" or elements [id key="value" …], in whose values ", \ and ] are escaped.
@@ -37,7 +38,7 @@ _HEADER_3164 = rf"{_TIMESTAMP_3164} (?:{_HOST}){{0,4}}{_TAG}"
 # time at once and hold colons too: a tag of several words must have a process's number.
 _HEADER_ISO = rf"{_TIMESTAMP_5424} (?:{_HOST}{_TAG}|(?:{_HOST}){{2,4}}{_TAG_OF_PROCESS}|)"
 # VERSION TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA
-_HEADER_5424 = rf"1 (?:[!-\xff]{{1,255}}+ ){{5}}{_STRUCTURED_DATA} (?>\xef\xbb\xbf|)"
+_HEADER_5424 = rf"1 (?:[!-\xff]{{1,255}}+ ){{5}}{_STRUCTURED_DATA} (?>\xef\xbb\xbf|) ?+"
 
 ENVELOPE = rf"{_PRIORITY}(?:{_HEADER_3164}|{_HEADER_ISO}|{_HEADER_5424}|)"
 

@@ -15,14 +15,14 @@ class Notation:
     """What the flags of an item, and its converters, make of its value.
 
     `quoted`: an empty value is "" or nothing at all; otherwise it is a dash. `escaped`: by +E. `json`: a value of
-    +json. `converted`: by the converter `json`. `hexadecimal`: by +X. `address`: it is one.
-    `listed`: headers as a list, not as {a|b}.
+    +json. `converted`: by the converter `json`, which took its input for "utf-8" or for "bytes". `hexadecimal`: by +X.
+    `address`: it is one. `listed`: headers as a list, not as {a|b}.
     """
 
     quoted: bool = False
     escaped: bool = False
     json: bool = False
-    converted: bool = False
+    converted: str = ""
     hexadecimal: bool = False
     address: bool = False
     listed: bool = False
@@ -39,7 +39,11 @@ class Notation:
         if self.hexadecimal:
             return self._number(raw)
         value = self._text(raw)
-        return (_from_json(b'"' + value + b'"') if self.converted else value) or None
+        if self.converted:
+            value = _from_json(b'"' + value + b'"')
+            if self.converted == "bytes":
+                value = value.decode("utf-8", "surrogateescape").encode("latin-1", "replace")
+        return value or None
 
     def headers(self, raw: bytes) -> list[bytes]:
         """Divide captured headers; those that were not there are empty."""

@@ -19,6 +19,7 @@ from haproxy_log_exporter.logformat.reader import Extent
 _QUOTE = r'\\?+"'  # syslog-ng may write a quote as \"
 _PLACEHOLDER = re.compile(f"({'|'.join(map(re.escape, sorted(CLASSES, key=len, reverse=True)))})([*+][+])?")
 _ESCAPED_TEXT = r"$escaped*+(?>(?:\\.$escaped*+)*)"
+_BRACKETED = r"[<(][-_0-9A-Za-z]{1,64}+[>)]"  # <NOSRV> and its like, (NONE)
 _SOME_TEXT = r"$text++"
 _JSON_STRING = rf'"{_ESCAPED_TEXT}"'
 
@@ -182,6 +183,8 @@ class Writer:
             return fragment.removesuffix("+")  # gives back the literal's digits
         if value.in_quotes and alias.kind in (Kind.WORD, Kind.ADDRESS):
             return FRAGMENTS[Kind.TEXT]  # in quotes a word may be empty and hold blanks
+        if stop and stop in b"<>()" and alias.holds is Holds.NAME:
+            return rf"(?:{_BRACKETED}|{fragment})"
         if self._extent is Extent.LOOSE and alias.holds is Holds.WORD:
             return _SOME_TEXT
         if alias.kind is Kind.TEXT and not value.notation.quoted and not alias.optional:

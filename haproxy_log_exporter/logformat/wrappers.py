@@ -250,7 +250,8 @@ class Unwrapper:
 
     def _give(self) -> Unwrapped:
         repeated: dict[int, list[bytes]] = {}
-        lines = _take_repeated(_EMPTY_LINES.sub(b"\n", b"".join(self._lines)).removeprefix(b"\n"), repeated)
+        unwrapped = b"".join(self._lines).replace(b"\r\n", b"\n")  # a container with a terminal ends its lines so
+        lines = _take_repeated(_EMPTY_LINES.sub(b"\n", unwrapped).removeprefix(b"\n"), repeated)
         rest = _take_repeated(b"".join(self._rest), repeated)
         overlong, self._parts.overlong = self._parts.overlong, 0
         self._lines.clear()

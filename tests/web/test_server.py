@@ -257,6 +257,20 @@ def test_index_tells_what_this_is() -> None:
     assert "<script" not in text
 
 
+def test_index_shows_what_was_rejected() -> None:
+    """The last lines of all sources, escaped: they are whatever anybody sent. Without any there is no such list."""
+    rejects = {"a": (b"<script>alert(1)</script>", b"\xff&amp;"), "b": (b'"><b>',), "c": ()}
+    shown = make_shown("/")._replace(rejects=rejects)
+    with listening(replace(SMALL, shown=lambda: shown)) as port:
+        page = ask(port, "/")[2].decode()
+    for escaped in ("&lt;script&gt;alert(1)&lt;/script&gt;", r"\xff&amp;amp;", "&quot;&gt;&lt;b&gt;"):
+        assert f"<code>{escaped}</code>" in page
+    assert "<script" not in page
+    assert "rejected" in page
+    with listening() as port:
+        assert "rejected" not in ask(port, "/")[2].decode()
+
+
 def test_ready_only_once_all_is_open() -> None:
     """Healthy from the first moment, ready when the service says so."""
     state = {"ready": False}
@@ -268,7 +282,7 @@ def test_ready_only_once_all_is_open() -> None:
 
 
 def test_each_scrape_is_of_one_moment() -> None:
-    """What is shown is asked for once a scrape, and the own metrics are of the same moment."""
+    """What is shown is asked for once a scrape or a page, and a scrape's own metrics are of the same moment."""
     asked: list[Shown] = []
     given: list[Shown] = []
 
@@ -283,8 +297,9 @@ def test_each_scrape_is_of_one_moment() -> None:
     with listening(replace(SMALL, shown=shown, own=own)) as port:
         for path in ("/metrics", "/", "/-/healthy", "/-/ready", "/metrics"):
             ask(port, path)
-    assert len(asked) == 2
-    assert all(one is other for one, other in zip(asked, given, strict=True))
+    scraped = [asked[0], asked[2]]
+    assert len(asked) == 3
+    assert all(one is other for one, other in zip(scraped, given, strict=True))
 
 
 def test_bug_in_a_metric_is_told(caplog: pytest.LogCaptureFixture) -> None:
