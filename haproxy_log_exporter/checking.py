@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from haproxy_log_exporter.counting import no_progress, read_blocks
+from haproxy_log_exporter.counting import take_files
 from haproxy_log_exporter.diagnosis import Diagnosis, Stop
 from haproxy_log_exporter.engine import Assembly, Choice, fillable
 from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.formats import proxy_formats
 from haproxy_log_exporter.haproxy_cfg import HAProxyConfig, Proxy
 from haproxy_log_exporter.metrics.shown import Shown, Tally
-from haproxy_log_exporter.pipeline import LONGEST_REJECT, MOST_PENDING
+from haproxy_log_exporter.pipeline import LONGEST_REJECT
 
 # Rejected lines that are looked at closely, a hundred thousand a second or so; more are only counted.
 MOST_DIAGNOSED = 100_000
@@ -71,8 +71,8 @@ def check(choice: Choice, config: HAProxyConfig | None, paths: Sequence[str], *,
     problems: list[str] = []
     if paths:
         rejects = Rejects(Diagnosis(assembly.formats, "--format" if choice.formats else "haproxy.cfg"))
-        shown = _read(assembly, paths, rejects, problems)
-        found |= _summary(shown)
+        take_files(assembly.pipeline, paths, problems, rejects.add)
+        found |= _summary(assembly.pipeline.shown())
         lines += _summary_lines(found) + _reject_lines(rejects)
     elif not config:
         found["formats"] = [each.name for each in assembly.formats]
@@ -81,21 +81,6 @@ def check(choice: Choice, config: HAProxyConfig | None, paths: Sequence[str], *,
     print(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(lines))
     if problems:
         raise OperationError("; ".join(problems))
-
-
-def _read(assembly: Assembly, paths: Sequence[str], rejects: Rejects, problems: list[str]) -> Shown:
-    pipeline = assembly.pipeline
-    for path in paths:
-        intake = pipeline.intake(path)
-        intake.watch = rejects.add
-        for block in read_blocks(path, no_progress, problems):
-            intake.tally.rejected += block.overlong
-            pipeline.take(block.chunk, intake)
-            if pipeline.pending > MOST_PENDING:
-                pipeline.flush()
-        pipeline.end(intake)
-    pipeline.flush()
-    return pipeline.shown()
 
 
 def _proxy(proxy: Proxy) -> dict[str, Any]:

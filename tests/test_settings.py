@@ -64,6 +64,44 @@ def test_every_mistake_is_told_with_its_place() -> None:
     assert "HAPROXY_LOG_EXPORTER_START: 'middle' is not one of end, beginning" in problems
 
 
+def test_what_concerns_haproxys_own_settings() -> None:
+    """haproxy.cfg in one file or several, the facilities of syslog, and the weight of a sample."""
+    given = {"haproxy_config": ["/etc/haproxy/haproxy.cfg", "/a,b.d"], "facilities": ["local0", "local1", "local0"]}
+    settings, problems = read_settings({**NONE, **given, "sample_weight": ["10"]}, {})
+    assert problems == []
+    assert settings.haproxy_config == ("/etc/haproxy/haproxy.cfg", "/a,b.d")
+    assert settings.facilities == ("local0", "local1")
+    assert settings.sample_weight == 10
+    assert (Settings().haproxy_config, Settings().facilities, Settings().sample_weight) == ((), (), 1)
+    variables = {
+        "HAPROXY_LOG_EXPORTER_HAPROXY_CONFIG": "/a\n/b c",
+        "HAPROXY_LOG_EXPORTER_FACILITY": "local0\nlocal7",
+        "HAPROXY_LOG_EXPORTER_SAMPLE_WEIGHT": "4",
+    }
+    settings, problems = read_settings(NONE, variables)
+    assert problems == []
+    assert (settings.haproxy_config, settings.facilities) == (("/a", "/b c"), ("local0", "local7"))
+    assert settings.sample_weight == 4
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "+1", "1.5", "1e3", "", " 1", "01", "1000000000", "٣"])
+def test_what_is_no_weight(text: str) -> None:
+    """It is refused in words, and the default stands in its place."""
+    settings, problems = read_settings({"sample_weight": [text]}, {})
+    assert problems == [f"--sample-weight: {text!r} is not a whole number from 1 to 999999999"]
+    assert settings.sample_weight == 1
+
+
+def test_what_is_no_facility() -> None:
+    """Those that there are, are told."""
+    _, problems = read_settings({"facilities": ["local0", "local8", "LOCAL0"]}, {})
+    assert [problem.partition(" is not one of ")[0] for problem in problems] == [
+        "--facility: 'local8'",
+        "--facility: 'LOCAL0'",
+    ]
+    assert all("kern, user, " in problem and ", local7" in problem for problem in problems)
+
+
 @pytest.mark.parametrize("bounds", ["1,0.5", "0.1,0.10"])
 def test_buckets_ascend(bounds: str) -> None:
     """Equal bounds do not ascend either."""
