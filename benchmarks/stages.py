@@ -37,7 +37,7 @@ def measure_stages(path: str) -> dict[str, float]:
     with clock.measure("start"):
         choice = Choice(tuple(LABELS.split(",")), tuple(METRICS.split(",")), DEFAULT_BUCKETS)
         pipeline = build_pipeline(choice)
-        tally = pipeline.intake(path)
+        intake = pipeline.intake(path)
         buffer = LineBuffer()
         gc.disable()
     with open(path, "rb", buffering=0) as file:
@@ -46,7 +46,9 @@ def measure_stages(path: str) -> dict[str, float]:
                 block = file.read(BLOCK)
                 lines = buffer.feed(block) if block else buffer.end()
             with clock.measure("take"):
-                pipeline.take(lines.chunk, tally)
+                pipeline.take(lines.chunk, intake)
+                if not block:
+                    pipeline.end(intake)
             if pipeline.pending > MOST_PENDING or not block:
                 with clock.measure("flush"):
                     pipeline.flush()

@@ -41,16 +41,16 @@ class Rejects:
     unseen: int = 0
     seen: int = 0
 
-    def add(self, chunk: bytes) -> None:
-        """Take rejected lines, each ending in a newline."""
+    def add(self, chunk: bytes, times: int) -> None:
+        """Take rejected lines, each ending in a newline and standing for so many."""
         for line in chunk.split(b"\n")[:-1]:
             if self.seen >= MOST_DIAGNOSED:
-                self.unseen += 1
+                self.unseen += times
                 continue
             self.seen += 1
             stop = self.diagnosis.find_stop(line)
             group = self.groups.setdefault((stop.format, stop.element), Group())
-            group.count += 1
+            group.count += times
             if group.count <= _MOST_EXAMINED and len(group.examples) < _MOST_EXAMPLES:
                 group.examples.setdefault(self.diagnosis.find_cause(line, stop), (line, stop))
 
@@ -70,7 +70,7 @@ def check(choice: Choice, config: HAProxyConfig | None, paths: Sequence[str], *,
         lines += _proxy_lines(found["proxies"])
     problems: list[str] = []
     if paths:
-        rejects = Rejects(Diagnosis(assembly.formats, "--format" if choice.formats else "haproxy.cfg"))
+        rejects = Rejects(Diagnosis(assembly.formats, "haproxy.cfg" if choice.configured and not choice.formats else "--format"))
         take_files(assembly.pipeline, paths, problems, rejects.add)
         found |= _summary(assembly.pipeline.shown())
         lines += _summary_lines(found) + _reject_lines(rejects)

@@ -42,11 +42,12 @@ class ConfigFiles:
     def _files(self) -> list[str]:
         found: list[str] = []
         for path in self._paths:
-            if os.path.isdir(path):
+            try:
                 names = sorted(name for name in os.listdir(path) if name.endswith(".cfg") and not name.startswith("."))
-                found += [os.path.join(path, name) for name in names]
-            else:
+            except OSError:  # a file; or what cannot be read at all, as opening it will tell
                 found.append(path)
+            else:
+                found += [os.path.join(path, name) for name in names]
         return found
 
     def _stamp(self) -> object:

@@ -53,7 +53,7 @@ def count_files(choice: Choice, paths: Sequence[str]) -> None:
 
 
 def take_files(
-    pipeline: Pipeline, paths: Sequence[str], problems: list[str], watch: Callable[[bytes], None] | None = None
+    pipeline: Pipeline, paths: Sequence[str], problems: list[str], watch: Callable[[bytes, int], None] | None = None
 ) -> None:
     """Read logs into a pipeline, and show how far that is on a terminal.
 

@@ -52,13 +52,13 @@ class Intake:
     """What is known of one source's lines: their tally, the wrappers they come in, and the last that were rejected.
 
     `facilities` gives the lines of the syslog facilities to be read, where not all are. `watch` is handed all lines
-    that are rejected.
+    that are rejected, and for how many each stands.
     """
 
     tally: Tally
     unwrapper: Unwrapper
     facilities: re.Pattern[bytes] | None = None
-    watch: Callable[[bytes], None] | None = None
+    watch: Callable[[bytes, int], None] | None = None
     wrapped: bool = False  # the last chunk was in wrappers that end with the line, which are opened first then
     rejects: deque[bytes] = field(default_factory=lambda: deque(maxlen=MOST_REJECTS))
 
@@ -99,7 +99,7 @@ class Pipeline:
             kept = b"".join(intake.facilities.findall(chunk))
             intake.tally.filtered += chunk.count(b"\n") - kept.count(b"\n")
             chunk = kept
-        if intake.wrapped and not _may_hold_journal(chunk):
+        if intake.wrapped and _is_of_containers(chunk):
             found = intake.unwrapper.unwrap(chunk)
             intake.wrapped = bool(found.lines)
             found = found._replace(rest=self._read(found.rest, intake))
@@ -108,9 +108,7 @@ class Pipeline:
             if not rest:
                 return
             found = intake.unwrapper.unwrap(rest)
-            # Formats come first where entries of the journal may be: they say how long they are, and might say so of
-            # lines that belong to others.
-            intake.wrapped = bool(found.lines) and not _may_hold_journal(chunk)
+            intake.wrapped = bool(found.lines) and rest == chunk
         self._unwrapped(found, intake)
 
     def end(self, intake: Intake) -> None:
@@ -137,7 +135,7 @@ class Pipeline:
             last = rest[:-1].rsplit(b"\n", MOST_REJECTS)[-MOST_REJECTS:]
             intake.rejects.extend(line[:LONGEST_REJECT] for line in last)
             if intake.watch:
-                intake.watch(rest)
+                intake.watch(rest, times)
 
     def _read(self, chunk: bytes, intake: Intake, extent: Extent = Extent.WHOLE, times: int = 1) -> bytes:
         tally, given, counted = intake.tally, chunk, intake.tally.counted
@@ -213,8 +211,16 @@ class Pipeline:
             return Shown(tables, self._shown_tallies, self._shown_parsed, self._conditions, self._shown_rejects)
 
 
-def _may_hold_journal(chunk: bytes) -> bool:
-    return b"\nMESSAGE=" in chunk or b"\n__" in chunk or chunk.startswith((b"MESSAGE=", b"__"))
+def _is_of_containers(chunk: bytes) -> bool:
+    """Whether wrappers may be opened before formats are tried: there are only such as no format of HAProxy's writes.
+
+    Other JSON may be a log-format's own. Entries of the journal say how long they are, and might say so of lines that
+    belong to others.
+    """
+    docker = chunk.startswith(b'{"log":"') + chunk.count(b'\n{"log":"')
+    objects = chunk.startswith(b"{") + chunk.count(b"\n{")
+    journal = chunk.startswith((b"MESSAGE=", b"__")) or b"\nMESSAGE=" in chunk or b"\n__" in chunk
+    return objects == docker <= chunk.count(b'"stream":"std') and not journal
 
 
 def _last_but(chunk: bytes, rest: bytes) -> bytes:

@@ -109,11 +109,11 @@ CARETS = (
     (b'"\xff\xc3\x28\xed\xa0\x80\xf0\x9f\x98" x', _FREE),
     ('"日本語, 中文" x'.encode(), _FREE),
     ('"e\u0301a\u0308" x'.encode(), _FREE),
-    (b'"' + b"a" * 60_000 + b'" x', _FREE),
-    (b'"' + "é".encode() * 5_000 + b'" x', _FREE),
-    (b'"' + "é".encode() * 5_000 + b'"  x' + b"z" * 5_000, _FREE),
-    (b'"' + "日".encode() * 5_000 + b'" x', _FREE),
-    (b'"' + b"\0" * 5_000 + b'" x' + b"\x1b" * 5_000, _FREE),
+    (b'"' + b"a" * 3_000 + b'" x', _FREE),
+    (b'"' + "é".encode() * 700 + b'" x', _FREE),
+    (b'"' + "é".encode() * 700 + b'"  x' + b"z" * 700, _FREE),
+    (b'"' + "日".encode() * 700 + b'" x', _FREE),
+    (b'"' + b"\0" * 700 + b'" x' + b"\x1b" * 700, _FREE),
     (b"192.0.2.7:5 [20/" + b"x" * 20 + "é web".encode(), "httplog"),  # it stops within a character
 )
 
@@ -186,7 +186,7 @@ def _hostile(seed: int) -> bytes:
     return b"x" + b"".join(piece + random.choice([b"\n", b" ", b"", b"\x80"]) for piece in cut)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_hostile_log_is_only_rejected(seed: int, tmp_path: Path) -> None:
     """Nothing is raised, nothing is left out, and nothing of it does anything to a terminal."""
     log = write(tmp_path / "a.log", _hostile(seed))
@@ -211,10 +211,10 @@ def test_no_terminal_is_too_old(
 
 
 _LOG = st.lists(st.sampled_from([*_HOSTILE, *_LONG, b"\n", b"Stopping x"]) | st.binary(max_size=20), max_size=12)
-_FORMATS = st.sampled_from([(), ("httplog",), ("tcplog", "%ci %OG %ST"), ("%ci %{+Q}[var(txn.a)]",)])
+_FORMATS = st.sampled_from([("httplog",), ("tcplog", "%ci %OG %ST"), ("%ci %{+Q}[var(txn.a)]",), ("error",), ()])
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(_LOG.map(b"".join), _FORMATS)
 def test_any_bytes_are_read(tmp_path_factory: pytest.TempPathFactory, log: bytes, formats: tuple[str, ...]) -> None:
     """All lines are parsed, notices, rejected or left out, and nothing is raised."""

@@ -1,6 +1,7 @@
 """Where a line stops to fit, what would have to stand there, and what may be the cause."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -50,6 +51,7 @@ WEB_SERVERS = (
 )
 
 
+@cache
 def diagnose(*names: str, origin: str = "--format") -> Diagnosis:
     """Make a diagnosis with some formats in use; with none, all presets."""
     return Diagnosis(find_formats(names, ()), origin)

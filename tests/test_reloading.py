@@ -206,13 +206,16 @@ def test_sighup_reads_it_again(tmp_path: Path) -> None:
     config.write_text('frontend web\n    mode http\n    log-format "one %ST"\n')
     with serving("-f", log, "--haproxy-config", config, "--start", "beginning") as exporter:
         assert exporter.port
-        for times in (1, 2):
-            exporter.process.send_signal(signal.SIGHUP)
-            wait_until(
-                lambda: times_said(exporter, "haproxy.cfg was read again: 2 formats") == times, what="the reading"
-            )  # noqa: B023 -- waited for at once
-            append(log, b"one 200\n")
-            wait_for(exporter, lambda found: total(found, REQUESTS) == times, "a line")  # noqa: B023 -- as above
+
+        def read_again() -> int:
+            return times_said(exporter, "haproxy.cfg was read again: 2 formats")
+
+        exporter.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: read_again() == 1, what="the first reading")
+        exporter.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: read_again() == 2, what="the second reading")
+        append(log, b"one 200\n")
+        wait_for(exporter, lambda found: total(found, REQUESTS) == 1, "a line")
         assert exporter.stop() == 0
 
 

@@ -26,7 +26,7 @@ _TIMESTAMP_5424 = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?>[.,][0-9]{1,9}+|)(?>Z
 # The tag is log-tag's, which may hold blanks, and ends in a colon; a hostname, which `local` leaves out, does not.
 _HOST = r"[!-\xff]{1,255}+(?<!:) "
 # What rsyslog has received as RFC 5424, it writes with the process's number and no colon.
-_TAG = r"[!-\xff]{1,255}+(?:(?<=:)|(?<=[0-9]\])) "
+_TAG = r"(?:[!-\xff]{1,255}+(?<=:)|[!-Z\\^-\xff]{1,255}+\[[0-9]{1,10}+\]) "
 _TAG_OF_PROCESS = r"[!-\xff]{1,255}+(?<=\]:) "
 
 # RFC 5424, section 6.3: "-" or elements [id key="value" …], in whose values ", \ and ] are escaped.

@@ -51,7 +51,7 @@ class Field:
 NUMBERS = frozenset({Kind.NUMBER, Kind.COUNT, Kind.PORT, Kind.TIMER, Kind.SIZE})
 
 # "%t" and "%tr": local time without a zone, with milliseconds; the others: no milliseconds, a zone.
-_ZONED_DATE = r"[0-3][0-9]/.{17} [-+][0-9]{4}"
+_ZONED_DATE = r"[0-3][0-9]/.{17} ?+[-+][0-9]{4}"
 _STATE_HTTP = r"[-A-Za-z]{4}"
 _STATE_TCP = r"[-A-Za-z]{2}"
 

@@ -110,7 +110,7 @@ def _contribution(slot: Slot, variant: int, text: bytes) -> int:
         case Way.ADD:
             return (int(text) if text[:1] not in (b"-", b"") else 0) << _LANE_BITS * slot.lane
         case Way.FLAG:
-            return (1 if text else 0) << _LANE_BITS * slot.lane
+            return (0 if text in (b"", b"-", b"0", b"false") else 1) << _LANE_BITS * slot.lane
         case Way.ABORT:
             return (1 if text.startswith(b"-") else 0) << _LANE_BITS * (slot.lane + variant)
 

@@ -4,11 +4,11 @@ import os
 import re
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.integration.haproxy import Door, Doors, HAProxy, _find, talk
+from tests.integration.haproxy import Door, Doors, HAProxy, _find, read_all, talk
 from tests.support import Exporter, Samples, total, wait_until
 
 # The exporter is up before HAProxy, so the file names the port of the exporter by a variable.
@@ -67,15 +67,21 @@ def request(path: str = "/", **headers: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\n{fields}\r\n".encode("latin-1")
 
 
-def ask_again(client: socket.socket, **headers: str) -> bytes:
-    """Make a request over a connection that stays open; give the answer, which holds the word `hello` at its end."""
-    client.sendall(request(**headers))
-    answer = b""
-    while not answer.endswith(b"hello"):
-        block = client.recv(1 << 16)
-        assert block, answer
-        answer += block
-    return answer
+@contextmanager
+def waiting(door: Door, application: Door, path: str, **headers: str) -> Iterator[Callable[[], bytes]]:
+    """Make a request to which the application gives no answer, until it is told to: give what does so."""
+    with ExitStack() as stack:
+        client = stack.enter_context(door.connect())
+        client.sendall(request(path, Connection="close", **headers))
+        server = stack.enter_context(application.socket.accept()[0])
+        server.settimeout(30)
+        assert server.recv(1 << 16).startswith(b"GET ")
+
+        def finish() -> bytes:
+            server.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+            return read_all(client)
+
+        yield finish
 
 
 def send(port: int, *lines: bytes) -> None:
@@ -97,24 +103,31 @@ class Watch:
         """Read all metrics, which are no less than the last time."""
         samples = self._exporter.scrape()
         back = [
-            key for key, value in self._last.items() if _COUNTERS.fullmatch(key[0]) and not samples.get(key, -1) >= value
+            key
+            for key, value in self._last.items()
+            if _COUNTERS.fullmatch(key[0]) and not samples.get(key, -1) >= value
         ]
         assert not back
         self._last = samples
         return samples
 
-    def wait_for(self, lines: int, **results: int) -> Samples:
-        """Wait until so many lines have been read, and in these results so many; give all metrics of then."""
-        seen: list[Samples] = []
+    def wait_for(self, **results: int) -> Samples:
+        """Wait until so many lines have these results; give all metrics of then, when there must not be more."""
 
         def there() -> bool:
-            seen[:] = [self.scrape()]
-            return count_lines(seen[0]) >= lines
+            text = self._exporter.get("/metrics")[0].decode()
+            return all(_read_lines(text, result) >= count for result, count in results.items())
 
-        wait_until(there, 60, f"{lines} lines")
-        assert count_lines(seen[0]) == lines
-        assert {result: count_lines(seen[0], result) for result in results} == results
-        return seen[0]
+        wait_until(there, 60, f"lines with the results {results}")
+        samples = self.scrape()
+        assert {result: count_lines(samples, result) for result in results} == results
+        return samples
+
+
+def _read_lines(text: str, result: str) -> float:
+    """Read the number of lines with a result, without reading all the rest."""
+    found = re.findall(rf'(?m)^haproxy_log_exporter_lines_total{{[^}}]*result="{result}"[^}}]*}} (\S+)$', text)
+    return sum(map(float, found))
 
 
 def count_lines(samples: Samples, result: str = "") -> float:

@@ -9,7 +9,8 @@ import re
 from hypothesis import strategies as st
 
 from tests.logformat import AUTHORITIES, DATES, HTTP_STATES, METHODS, NAMES, SERVERS, TCP_STATES, VERSIONS, encode
-from tests.logformat.writing import PIECES, Form, Item, Value
+from tests.logformat.reading import PIECES
+from tests.logformat.writing import Form, Item, Value
 
 _SPICE = st.sampled_from(
     [
@@ -139,6 +140,8 @@ ALIASES: tuple[Item, ...] = tuple(
     for form, rows in _ALIASES.items()
     for name, (field, values) in rows.items()
 )
+
+STATUS = next(alias for alias in ALIASES if alias.name == "ST")
 
 # Samples that the manual names as the equals of aliases.
 EQUALS: tuple[Item, ...] = (

@@ -195,7 +195,7 @@ def test_a_number_may_be_cast_to_true_and_false(sample: str, value: str) -> None
         ("%b|%{+Q}b", {"backend_name": PLAIN}),
         (
             "%[src,json] %hrl",
-            {"client_ip": Notation(address=True, converted=True), "request_headers": Notation(listed=True)},
+            {"client_ip": Notation(address=True, converted="bytes"), "request_headers": Notation(listed=True)},
         ),
     ],
 )

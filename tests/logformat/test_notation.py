@@ -9,7 +9,8 @@ from haproxy_log_exporter.logformat.notation import PLAIN, Notation
 QUOTED = Notation(quoted=True)
 ESCAPED = Notation(escaped=True)
 JSON = Notation(quoted=True, json=True)
-CONVERTED = Notation(converted=True)
+CONVERTED = Notation(converted="utf-8")
+OF_BYTES = Notation(converted="bytes")
 HEXADECIMAL = Notation(hexadecimal=True)
 ADDRESS = Notation(hexadecimal=True, address=True)
 
@@ -44,6 +45,9 @@ BYTES = st.binary(min_size=1, max_size=30).map(lambda octets: octets.replace(b"\
         (CONVERTED, rb"\u00e9\t", b"\xc3\xa9\t"),
         (CONVERTED, b"\xff", b"\xff"),
         (CONVERTED, b"#22", b"#22"),
+        (OF_BYTES, rb"a\"b\\c", rb'a"b\c'),
+        (OF_BYTES, rb"\u00c3\u00a9\u00ff", b"\xc3\xa9\xff"),
+        (OF_BYTES, b"#22", b"#22"),
         (HEXADECIMAL, b"0", b"0"),
         (HEXADECIMAL, b"1F90", b"8080"),
         (HEXADECIMAL, b"FFFFFFFFFFFFFFFF", b"18446744073709551615"),
@@ -67,6 +71,7 @@ def test_a_value_is_given_back(notation: Notation, raw: bytes, value: bytes) -> 
         (Notation(quoted=True, escaped=True), [None, b""]),
         (JSON, [None, b"", b"null", b'""']),
         (CONVERTED, [None, b"", b"-"]),
+        (OF_BYTES, [None, b"", b"-"]),
         (HEXADECIMAL, [None, b"", b"-"]),
         (Notation(quoted=True, hexadecimal=True), [None, b"", b"-"]),
         (ADDRESS, [None, b"", b"-"]),
@@ -131,6 +136,13 @@ def test_any_json_of_a_text_is_read_back(text: str) -> None:
     for ascii_only in (True, False):
         written = json.dumps(text, ensure_ascii=ascii_only)[1:-1].encode()
         assert CONVERTED.value(written) == text.encode()
+
+
+@given(BYTES)
+def test_json_of_bytes_is_read_back(value: bytes) -> None:
+    """Without an encoding, the converter writes each byte that is no ASCII as a character of its own."""
+    written = json.dumps(value.decode("latin-1"))[1:-1].encode()
+    assert (OF_BYTES.value(written) or b"") == (b"" if written == b"-" else value)
 
 
 @given(st.lists(BYTES.map(lambda octets: octets.replace(b'"', b"#22")), min_size=1, max_size=4))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from haproxy_log_exporter.labels.catalogue import Fillable, Label, Reading, find_labels
 from haproxy_log_exporter.labels.reading import LabelReader, Slots
+from haproxy_log_exporter.logformat.fields import KINDS
 from haproxy_log_exporter.logformat.notation import Notation
 from haproxy_log_exporter.logformat.reader import Column, Extent, Reader, Rows
 from haproxy_log_exporter.metrics import pending
@@ -45,7 +46,7 @@ class FakeReader:
 
 def find(*names: str) -> tuple[Label, ...]:
     """Look up labels that formats can fill by fields of their names."""
-    return find_labels(names, Fillable({*names, "status_code"}, {}, set()))
+    return find_labels(names, Fillable({"status_code", *names} & KINDS.keys(), {}, set()))
 
 
 LABELS = find("status_code", "http_request_path")
