@@ -1,6 +1,7 @@
 """`check`: whether options, formats and haproxy.cfg are right, and how much of a log they read."""
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.formats import proxy_formats
 from haproxy_log_exporter.haproxy_cfg import HAProxyConfig, Proxy
 from haproxy_log_exporter.metrics.shown import Shown, Tally
+from haproxy_log_exporter.output import write_text
 from haproxy_log_exporter.pipeline import LONGEST_REJECT
 
 # Rejected lines that are looked at closely, a hundred thousand a second or so; more are only counted.
@@ -22,6 +24,7 @@ _MOST_GROUPS = 10
 _MOST_EXAMINED = 100
 _MOST_EXAMPLES = 3
 _HUNDRED = 100
+_LONGEST_CHARACTER = 4
 
 
 @dataclass(slots=True)
@@ -70,7 +73,9 @@ def check(choice: Choice, config: HAProxyConfig | None, paths: Sequence[str], *,
         lines += _proxy_lines(found["proxies"])
     problems: list[str] = []
     if paths:
-        rejects = Rejects(Diagnosis(assembly.formats, "haproxy.cfg" if choice.configured and not choice.formats else "--format"))
+        rejects = Rejects(
+            Diagnosis(assembly.formats, "haproxy.cfg" if choice.configured and not choice.formats else "--format")
+        )
         take_files(assembly.pipeline, paths, problems, rejects.add)
         found |= _summary(assembly.pipeline.shown())
         lines += _summary_lines(found) + _reject_lines(rejects)
@@ -78,7 +83,7 @@ def check(choice: Choice, config: HAProxyConfig | None, paths: Sequence[str], *,
         found["formats"] = [each.name for each in assembly.formats]
         found["labels"] = fillable(assembly.formats).labels()
         lines += ["formats: " + ", ".join(found["formats"]), "labels: " + ", ".join(found["labels"])]
-    print(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(lines))
+    write_text(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(lines))
     if problems:
         raise OperationError("; ".join(problems))
 
@@ -137,9 +142,10 @@ def _reject_lines(rejects: Rejects) -> list[str]:
         expected = next(stop for _, stop in group.examples.values())
         lines += ["", f"{group.count} rejected: as {expected.format}, expected {expected.expected}"]
         for cause, (line, stop) in group.examples.items():
-            start = max(0, stop.position - LONGEST_REJECT // 2)
-            text = _printable(line[start : start + LONGEST_REJECT])
-            indent = len(_printable(line[start : stop.position]))
+            start = _character(line, max(0, stop.position - LONGEST_REJECT // 2))
+            place = _character(line, stop.position)
+            text = _printable(line[start : _character(line, start + LONGEST_REJECT)])
+            indent = _width(_printable(line[start:place]))
             lines += [f"    {text}", f"    {' ' * indent}^ byte {stop.position}", *([f"    {cause}"] if cause else [])]
     if len(groups) > _MOST_GROUPS:
         more = sum(group.count for group in groups[_MOST_GROUPS:])
@@ -147,6 +153,21 @@ def _reject_lines(rejects: Rejects) -> list[str]:
     if rejects.unseen:
         lines += ["", f"{rejects.unseen} more were rejected and not looked at"]
     return lines
+
+
+def _character(line: bytes, position: int) -> int:
+    """Find the beginning of the character that a byte belongs to, in UTF-8."""
+    start = position
+    while position - start < _LONGEST_CHARACTER and 0 < start < len(line) and line[start] & 0xC0 == 0x80:  # noqa: PLR2004 -- a byte within
+        start -= 1
+    return start
+
+
+def _width(text: str) -> int:
+    """Count the columns that a text takes on a terminal."""
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "FW" else 1 for char in text
+    )
 
 
 def _printable(octets: bytes) -> str:

@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from io import TextIOWrapper
 from typing import Any, NoReturn, Optional
 
 import typer
@@ -53,8 +52,6 @@ class Given:
 
 def main() -> None:
     """Run the command line; mistakes and refusals become messages and exit codes."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # no terminal is too old for what a log may hold
     try:
         app()
     except UsageError as error:
@@ -148,6 +145,7 @@ def _choose(settings: Settings, files: ConfigFiles | None, problems: list[str]) 
                 print(f"haproxy-log-exporter: {warning}", file=sys.stderr)
         except UsageError as error:
             problems += error.messages
+            config = None
     choice = Choice(
         settings.labels,
         settings.metrics,

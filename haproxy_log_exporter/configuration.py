@@ -1,6 +1,7 @@
 """haproxy.cfg on disk: read at the start, and again when it has changed."""
 
 import os
+import stat
 from collections.abc import Sequence
 
 from haproxy_log_exporter.errors import UsageError
@@ -27,8 +28,7 @@ class ConfigFiles:
         texts, problems = [], []
         for path in self._files():
             try:
-                with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-                    texts.append((path, file.read(_LARGEST)))
+                texts.append((path, _read(path)))
             except OSError as error:
                 problems.append(f"--haproxy-config: cannot read {path}: {error.strerror or error}")
         if problems:
@@ -60,3 +60,11 @@ class ConfigFiles:
             else:
                 stamps.append((path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)))
         return stamps
+
+
+def _read(path: str) -> str:
+    """Read a regular file; nothing else may keep the caller waiting."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(0, "is not a regular file")
+        return file.read(_LARGEST).decode("utf-8", "surrogateescape")

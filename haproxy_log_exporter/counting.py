@@ -17,6 +17,7 @@ from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.logformat.wrappers import Unwrapper
 from haproxy_log_exporter.metrics.exposition import render
 from haproxy_log_exporter.metrics.shown import Tally
+from haproxy_log_exporter.output import write_bytes
 from haproxy_log_exporter.pipeline import MOST_PENDING, Pipeline
 from haproxy_log_exporter.records import Parsed, Parser, as_json
 from haproxy_log_exporter.sources.framing import BLOCK, LONGEST_LINE, LineBuffer, Lines
@@ -46,7 +47,7 @@ def count_files(choice: Choice, paths: Sequence[str]) -> None:
     take_files(pipeline, paths, problems)
     shown = pipeline.shown()
     for part in render(shown.tables, open_metrics=False):
-        _write(part)
+        write_bytes(part)
     _report(shown.tallies)
     if problems:
         raise OperationError("; ".join(problems))
@@ -78,7 +79,7 @@ def parse_files(choice: Choice, paths: Sequence[str]) -> None:
     Raises:
         OperationError: naming the files that could not be read, after the others were.
     """
-    parser = Parser(compile_all(choice))
+    parser = Parser(compile_all(choice), reorder=not choice.formats)
     problems: list[str] = []
     for path in paths:
         unwrapper = Unwrapper(LONGEST_LINE)
@@ -87,13 +88,16 @@ def parse_files(choice: Choice, paths: Sequence[str]) -> None:
             if lines.overlong:
                 problems.append(f"{path}: {lines.overlong} lines of more than {LONGEST_LINE} bytes were left out")
         _print(parser.parse_unwrapped(unwrapper.end()))
+        if parser.overlong:
+            problems.append(f"{path}: {parser.overlong} lines in parts of more than {LONGEST_LINE} bytes were left out")
+            parser.overlong = 0
     if problems:
         raise OperationError("; ".join(problems))
 
 
 def _print(found: Iterable[Parsed]) -> None:
     objects = (as_json(each.record, each.line, each.times) for each in found)
-    _write(b"".join(json.dumps(each, ensure_ascii=False).encode() + b"\n" for each in objects))
+    write_bytes(b"".join(json.dumps(each, ensure_ascii=False).encode() + b"\n" for each in objects))
 
 
 def read_blocks(path: str, advance: Progress, problems: list[str]) -> Iterator[Lines]:
@@ -125,17 +129,6 @@ def _open(path: str) -> Iterator[tuple[FileIO, _Readable]]:
             yield raw, buffered
         if path == "-":
             buffered.detach()
-
-
-def _write(output: bytes) -> None:
-    try:
-        sys.stdout.buffer.write(output)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        message = f"cannot write the output: {error.strerror}"
-        raise OperationError(message) from error
 
 
 def _progress(paths: Sequence[str]) -> AbstractContextManager[Progress]:

@@ -9,13 +9,13 @@ from functools import cached_property
 from haproxy_log_exporter.formats import Format
 from haproxy_log_exporter.logformat.compiler import compile_format
 from haproxy_log_exporter.logformat.elements import Element, find_elements
-from haproxy_log_exporter.logformat.envelopes import ENVELOPE
+from haproxy_log_exporter.logformat.envelopes import BEGINNINGS
 from haproxy_log_exporter.logformat.patterns import Writer
 from haproxy_log_exporter.logformat.presets import PRESETS
 from haproxy_log_exporter.logformat.tokens import tokenize
 from haproxy_log_exporter.records import Parser
 
-_ENVELOPE = re.compile(ENVELOPE.encode("latin-1"))
+_BEGINNINGS = [re.compile(pattern.encode("latin-1")) for pattern in BEGINNINGS]
 _WEB_SERVER = re.compile(rb'\S+ \S+ \S+ \[[^]]+\] "[^"]*" [0-9]{3} (?:[0-9]+|-)(?: |$)')
 _OPTIONS = {
     "httplog": "option httplog",
@@ -30,18 +30,25 @@ _OPTIONS = {
 # How many beginnings of a line are tried for where HAProxy's part may begin.
 _MOST_BEGINNINGS = 24
 
+# A value that is cut has no more left than this; of a longer rest it is not the length that is wrong.
+_LONGEST_BEGINNING = 256
+
 # A line that fits so little of a format was hardly written in it.
 _FEW_ELEMENTS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Where a line stops to fit the format that it fits the furthest: a byte offset, and what is expected there."""
+    """Where a line stops to fit the format that it fits the furthest: a byte offset, and what is expected there.
+
+    `ends` tells that the line ends within what would be expected.
+    """
 
     format: str
     element: int
     position: int
     expected: str
+    ends: bool = False
 
 
 class Diagnosis:
@@ -55,9 +62,9 @@ class Diagnosis:
 
     def find_stop(self, line: bytes) -> Stop:
         """Find the format that the line fits the furthest, and where it stops to do so."""
-        start = _ENVELOPE.match(line)
-        begin = start.end() if start else 0
-        return max((probe.find_stop(line, begin) for probe in self._probes), key=lambda stop: stop.element)
+        starts = {match.end() for match in (pattern.match(line) for pattern in _BEGINNINGS) if match}
+        stops = (probe.find_stop(line, start) for start in sorted(starts) for probe in self._probes)
+        return max(stops, key=lambda stop: (stop.element, stop.position))
 
     def find_cause(self, line: bytes, stop: Stop) -> str:
         """Say what to change, where a known cause fits; nothing otherwise."""
@@ -68,10 +75,10 @@ class Diagnosis:
             return "this is JSON: give the log-format that writes it with --format, or --haproxy-config"
         if found := self._behind_a_header(line):
             return found
-        if stop.position >= len(line) and stop.element > _FEW_ELEMENTS:
-            return "the line ends here: it was cut; give HAProxy's log line a larger len, as in len 8192"
         if _WEB_SERVER.match(line):
             return "this looks like a web server's own access log, not HAProxy's"
+        if stop.ends and stop.element > _FEW_ELEMENTS:
+            return "the line ends here: it was cut; give HAProxy's log line a larger len, as in len 8192"
         return ""
 
     @cached_property
@@ -122,9 +129,20 @@ class _Probe:
         for index, pattern in enumerate(self._patterns):
             match = pattern.match(ended, position)
             if not match:
-                return Stop(self._format.name, index, position, self._expected(index))
+                return Stop(
+                    self._format.name, index, position, self._expected(index), self._ends(index, line[position:])
+                )
             position = match.end()
         return Stop(self._format.name, len(self._patterns), position, "nothing else")
+
+    def _ends(self, index: int, rest: bytes) -> bool:
+        """Whether the rest of a line may be the beginning of an element."""
+        if index == len(self._elements):
+            return False
+        element = self._elements[index]
+        if not element.value:
+            return element.literal.encode("latin-1").startswith(rest)
+        return len(rest) < _LONGEST_BEGINNING and (not element.value.stop or element.value.stop not in rest)
 
     def _expected(self, index: int) -> str:
         if index == len(self._elements):

@@ -1,14 +1,14 @@
 """From settings to the readers, tables and feeds of a pipeline."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from haproxy_log_exporter.errors import UsageError
-from haproxy_log_exporter.formats import Format, find_formats
+from haproxy_log_exporter.formats import Format, Numbering, find_formats
 from haproxy_log_exporter.labels.catalogue import Fillable, Label, error_labels, find_labels
 from haproxy_log_exporter.labels.reading import LabelReader
 from haproxy_log_exporter.logformat.compiler import CompiledFormat, Wanted, compile_format, compile_message
-from haproxy_log_exporter.logformat.patterns import Steps
+from haproxy_log_exporter.logformat.guards import earlier_steps, last_step
 from haproxy_log_exporter.logformat.presets import NOTICES
 from haproxy_log_exporter.logformat.reader import Reader
 from haproxy_log_exporter.metrics.catalogue import Metric, find_metrics
@@ -35,6 +35,7 @@ class Choice:
     parser: str = "compiled"
     configured: tuple[Format, ...] = ()
     weight: int = 1
+    numbering: Numbering = field(default_factory=Numbering, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,8 @@ class Assembly:
             UsageError: with every mistake in formats, labels and metrics.
         """
         plan = _plan(choice)
-        self._choice = replace(
-            choice,
-            labels=tuple(label.name for label in plan.labels),
-            metrics=tuple(metric.name for metric in plan.metrics),
-        )
+        self._choice = choice
+        self._plan = plan
         self._tables = _make_tables(plan, choice.buckets)
         notices = self._tables.notices if self._tables.notices.layout.slots else None
         kinds = [
@@ -101,17 +99,26 @@ class Assembly:
     @property
     def formats(self) -> Sequence[Format]:
         """The formats that are tried."""
-        return _formats(self._choice)
+        return self._plan.formats
+
+    @property
+    def unfilled(self) -> list[str]:
+        """The labels that no format can fill, after an exchange."""
+        traffic = [reader for reader in self._plan.readers if reader.kind in _TRAFFIC]
+        there = _fillable(self._plan.formats, traffic)
+        return [label.name for label in self._plan.labels if not there.has(label)]
 
     def exchange(self, configured: tuple[Format, ...]) -> Choice:
-        """Read lines by other formats from now on; labels, metrics and totals stay.
+        """Read lines by other formats from now on; labels, metrics and totals stay. Gives what is chosen now.
 
         Raises:
-            UsageError: where a format cannot be read, or a label or metric could not be filled any more; then all
-                stays as it was.
+            UsageError: where a format cannot be read; then all stays as it was.
         """
         choice = replace(self._choice, configured=configured)
-        self.pipeline.exchange(_stages(_plan(choice), self._tables, choice))
+        formats = _formats(choice)
+        plan = replace(self._plan, formats=formats, readers=_readers(formats, choice))
+        self.pipeline.exchange(_stages(plan, self._tables, choice))
+        self._plan = plan
         return choice
 
 
@@ -148,7 +155,7 @@ def _formats(choice: Choice) -> Sequence[Format]:
             message = "--format: the engine haproxy-log-analysis reads httplog alone"
             raise UsageError(message)
         return find_formats(("httplog",), ())
-    return find_formats(choice.formats, choice.configured)
+    return find_formats(choice.formats, choice.configured, choice.numbering)
 
 
 def _plan(choice: Choice) -> _Plan:
@@ -158,14 +165,16 @@ def _plan(choice: Choice) -> _Plan:
     problems: list[str] = []
     labels: tuple[Label, ...] = ()
     metrics: tuple[Metric, ...] = ()
+    kinds, fields = {reader.kind for reader in readers} | {"notice"}, {*there.fields}
+    if choice.configured and not choice.metrics:  # what haproxy.cfg does not have yet, it may have later
+        kinds |= {*_TRAFFIC}
+        fields |= {"time_response"}
     try:
         labels = find_labels(choice.labels, there)
     except UsageError as error:
         problems += error.messages
     try:
-        metrics = find_metrics(
-            choice.metrics, frozenset(there.fields), frozenset(reader.kind for reader in readers) | {"notice"}
-        )
+        metrics = find_metrics(choice.metrics, frozenset(fields), frozenset(kinds))
     except UsageError as error:
         problems += error.messages
     if problems:
@@ -176,7 +185,7 @@ def _plan(choice: Choice) -> _Plan:
 def _readers(formats: Sequence[Format], choice: Choice) -> Sequence[Reader]:
     if choice.parser == "haproxy-log-analysis":
         return [_library_reader(None)]
-    return [compile_format(each.name, each.kind, each.source) for each in formats]
+    return [compile_format(each.name, each.kind, each.source, None, each.guards) for each in formats]
 
 
 def _library_reader(wanted: Wanted | None) -> Reader:
@@ -209,11 +218,13 @@ def _stages(plan: _Plan, tables: _Tables, choice: Choice) -> list[Stage]:
         if not isinstance(reader, CompiledFormat):
             reading: Reader = _library_reader(wanted)
         elif "log_origin" in reader.fields:
-            steps = compile_format(each.name, each.kind, each.source, Wanted(frozenset()), Steps.EARLIER)
+            guards = {**each.guards, **earlier_steps(reader.fields)}
+            steps = compile_format(each.name, each.kind, each.source, Wanted(frozenset()), guards)
             stages.append(Stage(steps, (), steps=True))
-            reading = compile_format(each.name, each.kind, each.source, wanted, Steps.LAST)
+            guards = {**each.guards, **last_step(reader.fields)}
+            reading = compile_format(each.name, each.kind, each.source, wanted, guards)
         else:
-            reading = compile_format(each.name, each.kind, each.source, wanted)
+            reading = compile_format(each.name, each.kind, each.source, wanted, each.guards)
         counted = reading.kind in table.layout.kinds
         stages.append(Stage(reading, (Feed(table, reading, sources, choice.weight),) if counted else ()))
     return stages

@@ -6,11 +6,13 @@ from typing import Any
 
 from haproxy_log_exporter.formats import find_formats
 from haproxy_log_exporter.logformat.elements import Value, find_elements
-from haproxy_log_exporter.logformat.fields import FIELDS, KINDS, Kind
-from haproxy_log_exporter.logformat.tokens import Item, tokenize
+from haproxy_log_exporter.logformat.fields import FIELDS, Kind
+from haproxy_log_exporter.logformat.tokens import read_items, tokenize
+from haproxy_log_exporter.output import write_text
 
 _FIELDS = {field.name: field for field in reversed(FIELDS)}
-_LITERAL: dict[str, Any] = {"alias": None, "field": None, "kind": None, "meaning": None, "label": None}
+_ALIASES = {name: field for field in FIELDS for name in field.aliases}
+_NOTHING: dict[str, Any] = {"alias": None, "field": None, "kind": None, "meaning": None, "label": None}
 _COLUMNS = ("text", "field", "kind", "label", "example", "meaning")
 
 
@@ -22,27 +24,34 @@ def explain_formats(names: Sequence[str], *, as_json: bool) -> None:
     """
     for each in find_formats(names, ()):
         explained = explain(each.source)
-        if as_json:
-            print(json.dumps(explained, ensure_ascii=False))
-        else:
-            print("\n".join(_lines(explained)))
+        write_text(json.dumps(explained, ensure_ascii=False) if as_json else "\n".join(_lines(explained)))
 
 
 def explain(source: str) -> dict[str, Any]:
-    """Say of each item of a log-format what it prints: the contract's object."""
-    items = tokenize(source)
-    values = iter([element.value for element in find_elements(source, items) if element.value])
-    return {"format": source, "items": [_value(next(values)) if item.name else _literal(item) for item in items]}
-
-
-def _literal(item: Item) -> dict[str, Any]:
-    return {"text": item.text, **_LITERAL}
+    """Say of each item of a log-format what it prints: the contract's object. The texts together are the format."""
+    printed = [element.value for element in find_elements(source, tokenize(source)) if element.value]
+    values = {value.item.position: value for value in printed}
+    items: list[dict[str, Any]] = []
+    for item in read_items(source):
+        if item.name == "o":
+            items.append({"text": item.written, **_NOTHING, "alias": "o", "meaning": "gives its flags to what follows"})
+        elif item.name and item.position not in values:
+            items.append(
+                {"text": item.written, **_NOTHING, "alias": item.name, "meaning": "not printed: it has no name"}
+            )
+        elif item.name:
+            items.append(_value(values[item.position]))
+        elif items and items[-1]["alias"] is None:
+            items[-1]["text"] += item.written
+        else:
+            items.append({"text": item.written, **_NOTHING})
+    return {"format": source, "items": items}
 
 
 def _value(value: Value) -> dict[str, Any]:
     fields = value.alias.fields
-    main = next((name for name in fields if KINDS.get(name) is not Kind.FLAG), fields[0])
-    known = _FIELDS.get(main)
+    main = value.alias.main_field
+    known = _ALIASES.get(value.alias.name) or _FIELDS.get(main)
     kind = known.kind if known else Kind.TEXT
     found: dict[str, Any] = {
         "text": value.item.written,
@@ -55,7 +64,9 @@ def _value(value: Value) -> dict[str, Any]:
     }
     if len(fields) > 1:
         found["fields"] = [*fields]
-    if value.may_hold_stop(loose=True):
+    if value.notation.listed and not value.notation.quoted:
+        found["note"] = "headers are divided at blanks: write +Q where they may hold some"
+    elif value.may_hold_stop(loose=True):
         found["note"] = f"may hold {value.stop.decode('latin-1')!r}: ends where what follows fits"
     return found
 

@@ -16,10 +16,12 @@ from haproxy_log_exporter.logformat.reader import Extent, Reader, Rows
 from haproxy_log_exporter.logformat.wrappers import Unwrapped, Unwrapper
 
 _CONNECTIONS = ("actconn", "feconn", "beconn", "srv_conn")
+_OWN_KEYS = frozenset({"kind", "format", "truncated", "repeated", "connections", "line"})  # no field's
 _READ_AS_LABELS = {
     "http_request_path": Label("http_request_path", "http_request_path", Reading.PATH),
     "http_version": Label("http_version", "http_version", Reading.VERSION),
 }
+_NUMBER = re.compile(rb"[-+]?[0-9]{1,19}")
 _DATES = ("%d/%b/%Y:%H:%M:%S.%f", "%d/%b/%Y:%H:%M:%S %z", "%d/%b/%Y:%H:%M:%S")
 
 _ENVELOPE = re.compile(ENVELOPE.encode("latin-1"))
@@ -47,11 +49,13 @@ class Parsed(NamedTuple):
 
 
 class Parser:
-    """Reads single lines in any of several formats, the last one's format first."""
+    """Reads single lines in any of several formats; `overlong` counts those that were too long when joined of parts."""
 
-    def __init__(self, readers: Sequence[Reader]) -> None:
-        """Take readers of which every group is one field."""
+    def __init__(self, readers: Sequence[Reader], *, reorder: bool = True) -> None:
+        """Take readers of which every group is one field. With `reorder`, the last line's format is tried first."""
         self._readers = [*readers]
+        self._reorder = reorder
+        self.overlong = 0
         self._notices = [(notice.kind, compile_message(notice.pattern)) for notice in NOTICES]
 
     def parse(self, line: bytes) -> Record:
@@ -68,31 +72,31 @@ class Parser:
 
     def parse_unwrapped(self, found: Unwrapped) -> Iterator[Parsed]:
         """Read what was in wrappers, and what was in none and is no whole line."""
+        self.overlong += found.overlong
         for line in found.rest.split(b"\n")[:-1]:
             yield Parsed(line, self._parse_rest(line))
         for times, lines in ((1, found.lines), *found.repeated):
             for line in lines.split(b"\n")[:-1]:
                 yield Parsed(line, self.parse(line), times)
 
-    def _parse_whole(self, chunk: bytes) -> Record | None:
-        for extent in (Extent.WHOLE, Extent.LOOSE):
-            for position, reader in enumerate(self._readers):
-                rows = reader.read(chunk, extent)
-                if rows.lines:
+    def _parse_whole(self, chunk: bytes, extent: Extent = Extent.WHOLE) -> Record | None:
+        for position, reader in enumerate(self._readers):
+            rows = reader.read(chunk, extent)
+            if rows.lines:
+                if self._reorder:
                     self._readers.insert(0, self._readers.pop(position))
-                    return _record(reader, rows, truncated=False)
+                return _record(reader, rows, truncated=extent is Extent.CUT)
         return None
 
     def _parse_rest(self, line: bytes) -> Record:
+        """Read a line that is none of the formats' as it is, in the steps of the pipeline."""
         chunk = line + b"\n"
+        if record := self._parse_whole(chunk, Extent.LOOSE):
+            return record
         for _, pattern in self._notices:
             if pattern.split(chunk)[1] is None:
                 return Record("notice", "", truncated=False, fields={"message": _message(line)})
-        for reader in self._readers:
-            rows = reader.read(chunk, Extent.CUT)
-            if rows.lines:
-                return _record(reader, rows, truncated=True)
-        return Record("rejected", "", truncated=False, fields={})
+        return self._parse_whole(chunk, Extent.CUT) or Record("rejected", "", truncated=False, fields={})
 
 
 def _record(reader: Reader, rows: Rows, *, truncated: bool) -> Record:
@@ -121,7 +125,7 @@ def as_json(record: Record, line: bytes, times: int = 1) -> dict[str, Any]:
             _put(found, name, _value(record, name, kind))
     for name in record.fields:
         if name not in KINDS:
-            _put(found, name, _value(record, name, Kind.TEXT))
+            _put(found, f"{name}_" if name in _OWN_KEYS else name, _value(record, name, Kind.TEXT))
     if record.kind == "rejected":
         found["line"] = line.decode("utf-8", "replace")
     return found
@@ -147,7 +151,9 @@ def _value(record: Record, name: str, kind: Kind) -> Any:
     value = notation.value(raw)
     if value is None:
         return None
-    return int(value) if kind in NUMBERS else value.decode("utf-8", "replace")
+    if kind not in NUMBERS:
+        return value.decode("utf-8", "replace")
+    return int(value) if _NUMBER.fullmatch(value) else None
 
 
 def line_time(record: Record, to_local: Callable[[datetime], datetime] = datetime.astimezone) -> float | None:

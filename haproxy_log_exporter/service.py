@@ -78,7 +78,7 @@ class Service:
         self._assembly = Assembly(choice)
         self.pipeline = self._assembly.pipeline
         self._config = config
-        self._configured = choice.configured
+        self._configured = self._former = choice.configured
         self._facilities = compile_facilities(settings.facilities) if settings.facilities else None
         taken: set[Identity] = set()
         self._files = [
@@ -234,15 +234,18 @@ class Service:
         try:
             config = self._config.read()
             found = configured_formats(config)
-            choice = self._assembly.exchange(with_former(found, self._configured))
+            former = self._configured if found != self._configured else self._former
+            choice = self._assembly.exchange(with_former(found, former))
         except UsageError as error:
             for message in error.messages:
                 logger.error("haproxy.cfg is not taken over, what was read before stays: %s", message)  # noqa: TRY400 -- it is no bug
             return
-        self._configured = found
+        self._configured, self._former = found, former
         self._parser = Parser(compile_all(choice))
         for warning in config.warnings:
             logger.warning("%s", warning)
+        for label in self._assembly.unfilled:
+            logger.warning("the label %s is empty from now on: no format in use can fill it", label)
         logger.info("haproxy.cfg was read again: %d formats", len(found))
 
     def _end(self) -> None:

@@ -83,8 +83,8 @@ def _bound(text: str) -> str:
 
 
 def _weight(text: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
-        message = f"{text!r} is not a whole number from 1 to 999999999"
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
+        message = f"{text!r} is not a whole number from 1 to 9999"
         raise ValueError(message)
     return int(text)
 

@@ -147,8 +147,8 @@ def test_shares_are_of_all_lines(tmp_path: Path) -> None:
 
 def test_lines_of_earlier_steps_are_lines_too(tmp_path: Path) -> None:
     """What `log-steps` writes before the last line of a request is left out of the other counts."""
-    log = write(tmp_path / "a.log", *[b"192.0.2.7 txn_request"] * 3, b"192.0.2.7 txn_close", b"192.0.2.7")
-    found = json.loads(tell(log, formats=["%ci %OG"], as_json=True))
+    lines = [*[b"192.0.2.7 txn_request 0"] * 3, b"192.0.2.7 txn_close 228", b"192.0.2.7"]
+    found = json.loads(tell(write(tmp_path / "a.log", *lines), formats=["%ci %OG %B"], as_json=True))
     assert found == {"lines": 5, "parsed": 1, "formats": {"1": 1}, "rejected": 1, "notices": 0, "truncated": 0}
 
 

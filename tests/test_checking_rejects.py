@@ -211,7 +211,7 @@ def test_no_terminal_is_too_old(
 
 
 _LOG = st.lists(st.sampled_from([*_HOSTILE, *_LONG, b"\n", b"Stopping x"]) | st.binary(max_size=20), max_size=12)
-_FORMATS = st.sampled_from([("httplog",), ("tcplog", "%ci %OG %ST"), ("%ci %{+Q}[var(txn.a)]",), ("error",), ()])
+_FORMATS = st.sampled_from([("httplog",), ("tcplog", "%ci %OG %B"), ("%ci %{+Q}[var(txn.a)]",), ("error",), ()])
 
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

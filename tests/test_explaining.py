@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from haproxy_log_exporter.engine import fillable
 from haproxy_log_exporter.errors import UsageError
 from haproxy_log_exporter.explaining import explain, explain_formats
-from haproxy_log_exporter.formats import Format, find_formats
+from haproxy_log_exporter.formats import Format
 from haproxy_log_exporter.labels.catalogue import find_labels
 from haproxy_log_exporter.logformat.compiler import compile_format, format_kind
 from haproxy_log_exporter.logformat.presets import PRESETS
@@ -264,7 +264,7 @@ REFUSED = (
 def test_what_is_refused_shows_where(source: str, place: int) -> None:
     """The string stands there with a caret under the place."""
     with pytest.raises(UsageError) as refused:
-        explain_formats([source if "%" in source else f"{source}%%"], as_json=True)
+        explain_formats([source], as_json=True)
     [message] = refused.value.messages
     _, shown, under = message.split("\n")
     assert shown == f"    {source}"
@@ -280,10 +280,3 @@ def test_the_command_refuses_with_2() -> None:
     assert "\n    %[src\n     ^\n" in problems
     assert "no preset is named 'nonesuch'; there are httplog, " in problems
     assert run("explain").returncode == 2
-
-
-def test_what_is_refused_is_refused_by_all() -> None:
-    """There is no format that can be explained and not be counted by."""
-    for source, _ in REFUSED:
-        with pytest.raises(UsageError):
-            find_formats([source], ())

@@ -54,10 +54,10 @@ _OWN_READING: dict[str, Reading] = {
     "ssl": Reading.FLAG,
     "redispatched": Reading.FLAG,
 }
-_DERIVED = (
-    Label("status_class", "status_code", Reading.STATUS_CLASS),
-    Label("reason", "message", Reading.REASON),
-)
+DERIVED: dict[str, Label] = {
+    "status_class": Label("status_class", "status_code", Reading.STATUS_CLASS),
+    "reason": Label("reason", "message", Reading.REASON),
+}
 # Labels that metrics have of their own.
 _TAKEN = frozenset({"reason", "le", "phase"})
 
@@ -96,7 +96,7 @@ class Fillable:
             if kind is Kind.LIST:
                 names.append(f"{field[:-1]}_1, …")
             elif field != "message":
-                names += [field, *(row.name for row in _DERIVED if row.field == field)]
+                names += [field, *(row.name for row in DERIVED.values() if row.field == field)]
         others = {*self.fields, *(self.names.keys() - made_names())} - {*KINDS} - _TAKEN
         return [*names, *sorted(others | self.headers)]
 
@@ -122,21 +122,26 @@ def find_labels(names: Sequence[str], fillable: Fillable) -> tuple[Label, ...]:
 
 def error_labels() -> tuple[Label, ...]:
     """The labels of connection_errors_total."""
-    return (Label("frontend_name", "frontend_name", Reading.TEXT), _DERIVED[1])
+    return (Label("frontend_name", "frontend_name", Reading.TEXT), DERIVED["reason"])
 
 
 def _find(name: str, fillable: Fillable) -> Label | None:
+    # A format's own field comes before what is derived; but a header by its number may be in a list as well.
     if name in fillable.fields - KINDS.keys() and not _NUMBERED.fullmatch(name):
         return Label(name, name, Reading.TEXT)
-    for row in _DERIVED:
-        if row.name == name:
-            return row
+    if name in DERIVED:
+        return DERIVED[name]
     if match := _HEADER.fullmatch(name):
         return Label(name, f"{match[1]}_headers", Reading.HEADER, int(match[2] or 0), match[3] or "")
     field = fillable.names.get(name, name)
     if KINDS.get(field) is Kind.LIST:
         return None
-    return Label(name, field, _OWN_READING.get(field, Reading.TEXT))
+    return Label(name, field, reading_of(field))
+
+
+def reading_of(field: str) -> Reading:
+    """Tell how a field's value becomes a label's."""
+    return _OWN_READING.get(field, Reading.TEXT)
 
 
 def read_label(label: Label, raw: Value, notation: Notation = PLAIN) -> str:
@@ -150,7 +155,7 @@ def read_label(label: Label, raw: Value, notation: Notation = PLAIN) -> str:
         case Reading.FLAG:
             return "false" if value in (b"", b"0", b"false") else "true"
         case Reading.PATH:  # RFC 9110, section 4.2.3: an empty path is "/"
-            return "" if raw == b"-" else _decode(_FRAGMENT.sub(b"", value)) or "/"
+            return "" if raw and not value else _decode(_FRAGMENT.sub(b"", value)) or "/"
         case Reading.VERSION:  # a URI that holds a blank has left its end in front
             return _decode(value.rpartition(b" ")[2])
         case Reading.STATUS_CLASS:

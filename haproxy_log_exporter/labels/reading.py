@@ -1,9 +1,9 @@
 """Reading a label's value from the lines of one format: which fields it takes, and what stands in them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from haproxy_log_exporter.labels.catalogue import Label, Reading, Value, read_header, read_label
+from haproxy_log_exporter.labels.catalogue import DERIVED, Label, Reading, Value, read_header, read_label, reading_of
 from haproxy_log_exporter.logformat.notation import PLAIN, Notation
 from haproxy_log_exporter.logformat.reader import Reader
 
@@ -53,16 +53,24 @@ class LabelReader:
         self._places: dict[str, int] = {}
         self.fields: tuple[str, ...] = ()
         if label.reading is not Reading.HEADER:
-            name = reader.names.get(label.name, label.field)
-            self.fields = (name,) if name in reader.fields else ()
+            self._bind_field(reader)
             return
         self._places = slots.places(label) if label.header else {}
         places = {label.place, *self._places.values()} - {0}
         samples = {f"{label.field.removesuffix('s')}_{place}" for place in places} & reader.fields
-        found = samples or {label.field} & reader.fields
+        found = {label.field} & reader.fields or samples
         if label.header and found:
             found |= {_FRONTEND} & reader.fields
         self.fields = tuple(sorted(found))
+
+    def _bind_field(self, reader: Reader) -> None:
+        """Take the field of the label's name, or what this format calls so."""
+        label = self._label
+        name = label.field
+        if label.name not in DERIVED:
+            name = label.name if label.name in reader.fields else reader.names.get(label.name, "")
+            self._label = replace(label, reading=reading_of(name))
+        self.fields = (name,) if name in reader.fields else ()
 
     def read(self, values: Mapping[str, Value]) -> str:
         """Read the label's value from the raw text of its fields."""

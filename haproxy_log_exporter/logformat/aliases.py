@@ -12,7 +12,7 @@ Python's engine tests a range in one step, a negated set in as many steps as it 
 
 from dataclasses import dataclass
 
-from haproxy_log_exporter.logformat.fields import FIELDS, NUMBERS, Field, Holds, Kind
+from haproxy_log_exporter.logformat.fields import FIELDS, KINDS, NUMBERS, Field, Holds, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,9 @@ FRAGMENTS: dict[Kind, str] = {
     Kind.SIZE: r"[-+]?+[0-9]{1,19}+",
     Kind.DATE: r"[0-3][0-9]/.{21}",
 }
+# An address before a port with another colon behind it: a colon divides where `$rest` fits.
+ADDRESS_BEFORE = rf"{_LABEL}*+(?>(?::(?!$rest){_LABEL}*+){{0,8}})"
+
 # What a sample prints that is a number, or "-" where it has none; and what +X makes of addresses, ports and counters.
 SAMPLED_NUMBER = r"(?:[-+]?+[0-9]{1,19}+|-?+)"
 HEXADECIMAL = r"(?:-|[0-9A-F]{1,32}+)"
@@ -194,6 +197,12 @@ class Alias:
     def fields(self) -> tuple[str, ...]:
         """The names of the fields that it prints, outer before inner."""
         return tuple(_names(self.parts))
+
+    @property
+    def main_field(self) -> str:
+        """The field that it is there for; "" where all that it prints is told elsewhere."""
+        fields = self.fields
+        return next((name for name in fields if KINDS.get(name) is not Kind.FLAG), fields[0] if fields else "")
 
 
 def _names(parts: tuple[Part, ...]) -> list[str]:

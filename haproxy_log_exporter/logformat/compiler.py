@@ -24,8 +24,9 @@ from haproxy_log_exporter.logformat.aliases import Part
 from haproxy_log_exporter.logformat.elements import Element, Value, find_elements
 from haproxy_log_exporter.logformat.envelopes import ENVELOPE
 from haproxy_log_exporter.logformat.fields import Holds, Kind
+from haproxy_log_exporter.logformat.guards import Guards
 from haproxy_log_exporter.logformat.notation import Notation
-from haproxy_log_exporter.logformat.patterns import Steps, Writer, fill
+from haproxy_log_exporter.logformat.patterns import Writer, fill
 from haproxy_log_exporter.logformat.reader import Column, Extent, Rows
 from haproxy_log_exporter.logformat.tokens import complain, tokenize
 
@@ -34,13 +35,17 @@ _PREFERRED = {"time_total": ("Ta", "[txn.timer.total]")}
 
 _LONG = frozenset({"http_request_uri", "http_request_path", "http_request_query"})
 
-# Aliases and samples that there are in HTTP alone.
-_HTTP_ALIASES = frozenset(
-    {"CC", "CS", "HM", "HP", "HPO", "HQ", "HU", "HV", "ST", "TR", "Ta", "Ti", "Tq", "Tr", "hr", "hs", "hrl", "hsl", "r"}
-    | {"tr", "trg", "trl", "tsc"}
-    | {"[method]", "[path]", "[url]", "[query]", "[txn.status]", "[status]", "[res.timer.hdr]", "[req.timer.hdr]"}
+# What there is in HTTP alone: aliases, what samples of the same sort fill, and other samples by their names.
+_HTTP_ALIASES = frozenset({"CC", "CS", "HM", "HP", "HPO", "HQ", "HU", "HV", "ST", "TR", "Ta", "Ti", "Tq", "Tr", "r"})
+_HTTP_ALIASES |= {"hr", "hs", "hrl", "hsl", "tr", "trg", "trl", "tsc", "[txn.timer.total]"}
+_HTTP_FIELDS = frozenset(
+    {"status_code", "http_request_method", "http_request_uri", "http_request_path", "http_version"}
 )
-_HTTP_SAMPLE = re.compile(r"\[(?:capture|http|req\.(?:hdr|cook|body)|res\.(?:hdr|cook)|base|url|path|query|hdr|cook)\b")
+_HTTP_FIELDS |= {"http_request_query", "time_request", "time_response", "time_idle"}
+_HTTP_SAMPLE = re.compile(
+    r"\[(?:capture\.|http_|txn\.status|request_date|server_status|base|url|path|query|method|status|s?hdr|s?cook"
+    r"|re[qs]\.(?:f?hdr|cook|scook|ver|body|unique))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +110,12 @@ def _read(pattern: re.Pattern[bytes], chunk: bytes) -> Rows:
 
 
 def compile_format(
-    name: str, kind: str, source: str, wanted: Wanted | None = None, steps: Steps = Steps.BOTH
+    name: str, kind: str, source: str, wanted: Wanted | None = None, guards: Guards | None = None
 ) -> CompiledFormat:
     """Compile a log-format string.
 
-    `wanted` holds what is captured: by default every field, each in a column of its own. `steps` tells which lines are
-    read where the format has %OG.
+    `wanted` holds what is captured: by default every field, each in a column of its own. `guards` tells which lines
+    are read, where not all are.
 
     Raises:
         UsageError: with a caret under the item that cannot be read.
@@ -120,15 +125,17 @@ def compile_format(
     if not available:
         complain(source, 0, "there is no value in it, so every line would be the same")
     want = wanted or Wanted(available)
+    given = [element.value for element in elements if element.value and _is_named(element.value)]
+    names = {value.label: value.alias.main_field for value in reversed(given)}
     elements = _with_one_place(elements)
     runs = _runs(elements, want.numbers - want.labels)
     alone = want.labels | want.numbers.difference(*runs.values())
-    whole = Writer(elements, alone, runs, Extent.WHOLE, steps)
+    whole = Writer(elements, alone, runs, Extent.WHOLE, guards=guards or {})
     sources = {Extent.WHOLE: f"(?:{ENVELOPE}{whole.whole()}\n|(.*+\n))"}
     if any(element.value and element.value.alias.holds is Holds.WORD for element in elements):
-        loose = Writer(elements, alone, runs, Extent.LOOSE, steps)
+        loose = Writer(elements, alone, runs, Extent.LOOSE, guards=guards or {})
         sources[Extent.LOOSE] = f"(?>{ENVELOPE}{loose.whole()}\n|(.*+\n))"
-    cut = Writer(elements, alone, runs, Extent.CUT, steps).cut(_needed(elements, want.numbers))
+    cut = Writer(elements, alone, runs, Extent.CUT, guards=guards or {}).cut(_needed(elements, want.numbers))
     sources[Extent.CUT] = f"(?>{ENVELOPE}{cut}\n|(.*+\n))"
     values = [element.value for element in elements if element.value]
     return CompiledFormat(
@@ -139,13 +146,14 @@ def compile_format(
         splitters={fields: _splitter(elements, run, fields) for run, fields in runs.items()},
         sources=sources,
         notations={name: value.notation for value in reversed(values) for name in value.alias.fields},
-        names={value.label: value.alias.fields[0] for value in reversed(values) if _is_named(value)},
+        names=names,
     )
 
 
 def _is_named(value: Value) -> bool:
-    """Whether a name tells one field; a list of headers is none."""
-    return bool(value.label and value.alias.fields) and not value.notation.listed and value.alias.kind is not Kind.BLOCK
+    """Whether a name tells one field; a list of headers is none, nor is a whole request."""
+    several = value.notation.listed or value.alias.kind is Kind.BLOCK or value.alias.name == "r"
+    return bool(value.label) and not several
 
 
 def compile_message(pattern: str) -> re.Pattern[bytes]:
@@ -157,7 +165,9 @@ def format_kind(source: str) -> str:
     """Tell whether a log-format writes HTTP requests or TCP sessions, from what it prints."""
     values = [element.value for element in find_elements(source, tokenize(source))]
     names = {value.alias.name for value in values if value}
-    return "http" if names & _HTTP_ALIASES or any(map(_HTTP_SAMPLE.match, names)) else "tcp"
+    fields = {name for value in values if value for name in value.alias.fields}
+    http = names & _HTTP_ALIASES or fields & _HTTP_FIELDS or any(map(_HTTP_SAMPLE.match, names))
+    return "http" if http else "tcp"
 
 
 def _compile(pattern: str) -> re.Pattern[bytes]:

@@ -12,9 +12,8 @@ from haproxy_log_exporter.logformat.aliases import (
     HEXADECIMAL_ALIASES,
     Alias,
     Part,
-    field_alias,
 )
-from haproxy_log_exporter.logformat.fields import FIELDS, NUMBERS, Holds, Kind
+from haproxy_log_exporter.logformat.fields import NUMBERS, Holds, Kind
 from haproxy_log_exporter.logformat.notation import Notation
 from haproxy_log_exporter.logformat.tokens import Item, complain
 
@@ -23,7 +22,6 @@ _CAPTURE = re.compile(r"\[capture\.(req|res)\.hdr\(([0-9]+)\)\]")
 _MILLISECONDS = "ms"
 _SLOTS = {"req": "request", "res": "response"}
 _NAME_BYTES = b"-._:<>~()" + bytes(range(0x30, 0x3A)) + bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B))
-_FIELDS = {field.name: field for field in FIELDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +140,7 @@ def _value(source: str, item: Item) -> Value:
         alias, label = found, as_label(item.label)
     hexadecimal = "X" in item.flags and alias.name in HEXADECIMAL_ALIASES
     notation = Notation(
+        dash=alias.holds is not Holds.URL,
         quoted=json or "Q" in item.flags,
         escaped="E" in item.flags and alias.kind not in NUMBERS and not json,
         json=json and alias.kind not in NUMBERS and not hexadecimal,
@@ -150,7 +149,24 @@ def _value(source: str, item: Item) -> Value:
         address=alias.kind is Kind.ADDRESS,
         listed=alias.kind is Kind.LIST,
     )
-    return Value(item, _as_flagged(alias, notation), notation, label)
+    flagged = _as_json_number(alias, notation, item.type) if json else _as_flagged(alias, notation)
+    return Value(item, flagged, notation, label)
+
+
+def _as_json_number(alias: Alias, notation: Notation, type_: str) -> Alias:
+    """Write out what +json makes of a number, "" where there is none; other values have patterns of their own."""
+    if alias.kind not in NUMBERS and not notation.hexadecimal:
+        return alias
+    parts = alias.parts
+    if notation.hexadecimal:
+        parts = (Part("", '"'), Part(alias.main_field, HEXADECIMAL), Part("", '"'))
+    elif type_ == "bool":
+        return replace(alias, parts=(Part("", "(?:true|false)"),))
+    elif type_ == "str":
+        parts = (Part("", '"'), *parts, Part("", '"'))
+    elif alias.name == _MILLISECONDS:
+        parts = (Part(alias.main_field, FRAGMENTS[Kind.COUNT]),)
+    return replace(alias, parts=(Part("", '(?:""|'), *parts, Part("", ")")))
 
 
 def _as_flagged(alias: Alias, notation: Notation) -> Alias:
@@ -158,8 +174,6 @@ def _as_flagged(alias: Alias, notation: Notation) -> Alias:
     parts = alias.parts
     if notation.hexadecimal:
         parts = (Part(alias.fields[0], HEXADECIMAL),)
-    if notation.json:
-        return alias
     if notation.quoted and (notation.hexadecimal or alias.kind is Kind.PORT) and not alias.name.startswith("["):
         parts = (Part("", '(?:""|'), *parts, Part("", ")"))  # a number has no quotes, but where there is none
     if notation.quoted and alias.kind is Kind.BLOCK:
@@ -176,9 +190,6 @@ def _find_sample(expression: str, given: str) -> tuple[Alias, str]:
     name = as_label(given) or sample_name(expression)
     if key in ALIASES:
         return ALIASES[key], name
-    field = _FIELDS.get(name)
-    if field and (field.fragment or field.kind in FRAGMENTS):
-        return field_alias(field, key), ""
     text = Alias(key, (Part(name, FRAGMENTS[Kind.TEXT]),), Kind.TEXT, CUT_FRAGMENTS[Kind.TEXT], holds=Holds.TEXT)
     return text, ""
 
@@ -219,7 +230,7 @@ def _written(item: Item) -> str:
 def _ends_itself(value: Value, follower: Value) -> bool:
     """Whether a value's end shows without anything between it and the next one."""
     alias = value.alias
-    if alias.kind in (Kind.BLOCK, Kind.LIST, Kind.DATE, Kind.STATE) or "json" in value.item.flags:
+    if alias.kind in (Kind.BLOCK, Kind.LIST, Kind.DATE, Kind.STATE) or value.notation.json:
         return True
     if follower.in_quotes and alias.kind is not Kind.TEXT:
         return True

@@ -40,6 +40,12 @@ _HEADER_ISO = rf"{_TIMESTAMP_5424} (?:{_HOST}{_TAG}|(?:{_HOST}){{2,4}}{_TAG_OF_P
 # VERSION TIMESTAMP HOSTNAME APP-NAME PROCID MSGID STRUCTURED-DATA
 _HEADER_5424 = rf"1 (?:[!-\xff]{{1,255}}+ ){{5}}{_STRUCTURED_DATA} (?>\xef\xbb\xbf|) ?+"
 
+# What may be all of it, from the most to the least.
+BEGINNINGS = (
+    rf"{_PRIORITY}(?:{_HEADER_3164}|{_TIMESTAMP_5424} {_HOST}{_TAG}|{_HEADER_5424})",
+    rf"{_PRIORITY}{_TIMESTAMP_5424} ",
+    _PRIORITY,
+)
 ENVELOPE = rf"{_PRIORITY}(?:{_HEADER_3164}|{_HEADER_ISO}|{_HEADER_5424}|)"
 
 

@@ -97,7 +97,7 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("timestamp", Kind.COUNT, ("Ts", "[accept_date]"), "the accept date in seconds since 1970", "1795149053"),
     Field("frontend_name", Kind.WORD, ("f", "[fe_name]"), "frontend that received the connection", "web"),
-    Field("ssl", Kind.FLAG, ("[ssl_fc]",), "whether the client's connection was TLS", "~", r"(?:[01]|true|false|-|)"),
+    Field("ssl", Kind.FLAG, ("[ssl_fc]",), "whether the client's connection was TLS", "1", r"(?:[01]|true|false|-|)"),
     Field("frontend_ip", Kind.ADDRESS, ("fi", "[dst]"), "address that the client connected to", "192.0.2.1"),
     Field("frontend_port", Kind.PORT, ("fp", "[dst_port]"), "port that the client connected to", "443"),
     Field("bind_name", Kind.WORD, (), "name or number of the listener", "1"),

@@ -14,11 +14,12 @@ _IPV4_DIGITS = 8
 class Notation:
     """What the flags of an item, and its converters, make of its value.
 
-    `quoted`: an empty value is "" or nothing at all; otherwise it is a dash. `escaped`: by +E. `json`: a value of
+    `dash`: an empty value is one, unless it is `quoted`: then it is "" or nothing at all. `escaped`: by +E. `json`: by
     +json. `converted`: by the converter `json`, which took its input for "utf-8" or for "bytes". `hexadecimal`: by +X.
     `address`: it is one. `listed`: headers as a list, not as {a|b}.
     """
 
+    dash: bool = True
     quoted: bool = False
     escaped: bool = False
     json: bool = False
@@ -34,7 +35,7 @@ class Notation:
 
     def value(self, raw: bytes | None) -> bytes | None:
         """Give back the value; None where it is empty."""
-        if not raw or (raw == b"-" and (self.hexadecimal or not self.quoted)) or (raw == b"null" and self.json):
+        if not raw or (raw == b"-" and self.dash and not self.quoted) or (raw == b"null" and self.json):
             return None
         if self.hexadecimal:
             return self._number(raw)
@@ -52,7 +53,7 @@ class Notation:
         if not raw:
             return []
         if self.json:
-            return [*map(_from_json, _JSON_STRING.findall(raw))]
+            return [b"" if header == b'"-"' else _from_json(header) for header in _JSON_STRING.findall(raw)]
         if self.quoted:
             return [*map(self._text, raw[1:-1].split(b'" "'))]
         return [b"" if header == b"-" else self._text(header) for header in raw.split(b" ")]

@@ -8,32 +8,26 @@ bounded number of values, so the whole stays linear in the length of the line.
 
 import re
 from collections.abc import Iterator, Sequence
-from enum import Enum
 from typing import NamedTuple
 
-from haproxy_log_exporter.logformat.aliases import CLASSES, FRAGMENTS, LIST_BEFORE_QUOTES, Part
+from haproxy_log_exporter.logformat.aliases import ADDRESS_BEFORE, CLASSES, FRAGMENTS, LIST_BEFORE_QUOTES, Part
 from haproxy_log_exporter.logformat.elements import Element, Value
 from haproxy_log_exporter.logformat.fields import NUMBERS, Holds, Kind
+from haproxy_log_exporter.logformat.guards import Guards
 from haproxy_log_exporter.logformat.reader import Extent
 
 _QUOTE = r'\\?+"'  # syslog-ng may write a quote as \"
 _PLACEHOLDER = re.compile(f"({'|'.join(map(re.escape, sorted(CLASSES, key=len, reverse=True)))})([*+][+])?")
 _ESCAPED_TEXT = r"$escaped*+(?>(?:\\.$escaped*+)*)"
 _BRACKETED = r"[<(][-_0-9A-Za-z]{1,64}+[>)]"  # <NOSRV> and its like, (NONE)
+_GREEDY = re.compile(r"\+\+")
 _SOME_TEXT = r"$text++"
 _JSON_STRING = rf'"{_ESCAPED_TEXT}"'
 
 
-# Lines that `log-steps` writes before the one at the end (log_orig_to_str in src/log.c).
-_STEP = r'"?+txn_(?:accept|request|connect|response)(?![a-z_])'
-
-
-class Steps(Enum):
-    """Which lines of a request are asked for where the format tells at which step they were written."""
-
-    BOTH = ""
-    LAST = f"(?!{_STEP})"
-    EARLIER = f"(?={_STEP})"
+# How many elements behind what is needed are told apart in a cut line, and how many bytes of a literal.
+_DEEPEST = 40
+_MOST_BEGINNINGS = 16
 
 
 class Rest(NamedTuple):
@@ -44,9 +38,11 @@ class Rest(NamedTuple):
 
 
 _NOTHING = Rest("")
+_NO_GUARDS: Guards = {}
 
 # Where a look ahead may go over the same bytes again, this keeps a hostile line from taking long.
 _SOME_TRIES = "{0,64}"
+_FEW = 6
 _BOUNDED = NUMBERS | {Kind.DATE, Kind.STATE}
 
 
@@ -62,8 +58,8 @@ class Writer:
         wanted: frozenset[str],
         runs: dict[tuple[int, int], tuple[str, ...]],
         extent: Extent = Extent.WHOLE,
-        steps: Steps = Steps.BOTH,
         *,
+        guards: Guards = _NO_GUARDS,
         behind: bytes = b"",
     ) -> None:
         """Write nothing yet.
@@ -75,8 +71,16 @@ class Writer:
         self._starts = {first: fields for (first, _), fields in runs.items()}
         self._ends = {last for _, last in runs}
         self._extent = extent
-        self._steps = steps
+        self._guards = guards
         self._behind = behind
+        # Values that can be read in two ways multiply where a line fails behind them; a few cost less than atomic
+        # groups.
+        self._atomic = bool(behind) or sum(map(_has_two_readings, elements)) > _FEW
+        lists = [
+            index for index, element in enumerate(elements) if element.value and element.value.alias.kind is Kind.LIST
+        ]
+        self._lists_that_give_back = lists[-2:]
+        self._several_names = False  # of which none gives back then, for they would multiply
         self.groups: list[tuple[str, ...]] = []
 
     def whole(self, begin: int = 0, end: int | None = None, skip: int = 0) -> str:
@@ -90,7 +94,9 @@ class Writer:
         """Write each element by itself, as in `whole`."""
         for index, element in enumerate(self._elements[begin:end], start=begin):
             if element.value:
-                yield self._present(index, self._value(index, element.value))
+                pattern = self._present(index, self._value(index, element.value))
+                atomic = self._atomic and _has_two_readings(element) and not self._gives_back(index, element.value)
+                yield f"(?>{pattern})" if atomic else pattern
                 continue
             literal = element.literal[skip if index == begin else 0 :]
             literal = literal[1:] if self._swallows(index - 1, begin) else literal
@@ -123,15 +129,17 @@ class Writer:
         behind = self._elements[index + 1 : index + 2]
         return bool(value and value.alias.optional and not value.in_quotes and behind and behind[0].literal[:1] == " ")
 
-    def _beginning(self, index: int) -> str:
-        """Write any beginning of the elements from `index` on."""
+    def _beginning(self, index: int, depth: int = 0) -> str:
+        """Write any beginning of the elements from `index` on; far behind what is needed, anything at all."""
         if index == len(self._elements):
             return ""
+        if depth > _DEEPEST:  # its groups must be there, though they never match
+            return f"(?:(?!){self.whole(index)}|.*+)"
         value = self._elements[index].value
         if not value:
-            return self._literal_beginning(index)
+            return self._literal_beginning(index, depth=depth)
         pattern = self._value(index, value)
-        rest = self._beginning(index + 1)
+        rest = self._beginning(index + 1, depth + 1)
         remainder = fill(value.alias.cut, value.stop)
         if value.alias.optional:
             blank = " " if self._swallows(index) else ""
@@ -140,19 +148,21 @@ class Writer:
             return f"{_optional(pattern + ' ?+')}{rest}"
         return f"(?>{pattern}(?=.){rest}|{remainder})"
 
-    def _literal_beginning(self, index: int, sure: int = 0) -> str:
+    def _literal_beginning(self, index: int, sure: int = 0, depth: int = 0) -> str:
         """Write a literal of which any number of bytes may be left, but the first `sure` ones."""
         literal = self._elements[index].literal
         if self._swallows(index - 1):
             literal = literal[1:]
-        rest = self._beginning(index + 1)
-        units = [*literal]
-        if literal[:1] == '"' and literal[1:] and self._elements[index - 1].value:
-            # A line that ends with a closing quote is whole, so of a longer format: no cut there.
-            units = [literal[:2], *literal[2:]]
-        for unit in reversed(units[sure:]):
-            rest = _optional(_literal(unit) + rest)
-        return _literal("".join(units[:sure])) + rest
+        rest = self._beginning(index + 1, depth + 1)
+        least = sure
+        if literal[:1] == '"' and self._elements[index - 1].value and not sure:
+            least = 2  # a line that ends with a closing quote is whole, so of a longer format: no cut there
+        beginnings = [literal[:length] for length in range(len(literal) - 1, least - 1, -1)]
+        beginnings += [literal[:sure]] if sure < least else []
+        cut = "|".join(map(_literal, beginnings[-_MOST_BEGINNINGS:]))
+        if len(beginnings) > _MOST_BEGINNINGS:
+            cut = f"{_literal(beginnings[-_MOST_BEGINNINGS])}.*+|{cut}"
+        return f"(?>{_literal(literal)}{rest}|(?:{cut})(?=\n))" if beginnings else _literal(literal) + rest
 
     def _value(self, index: int, value: Value) -> str:
         pattern = self._json(value) if value.notation.json else self._written(index, value)
@@ -169,21 +179,22 @@ class Writer:
             parts = (Part(parts[0].name, self._fragment(index, value, parts[0].pattern)),)
         # What cannot hold the byte behind which this is written ends there as well, and no look ahead goes further.
         apart = self._behind if self._behind and not value.may_hold(self._behind) else b""
-        if "json" in value.item.flags:  # a number, by its type maybe in quotes, or true or false, which is no number
-            parts = (Part("", '"?+(?:'), *parts, Part("", '|true|false)"?+'))
+        if self._behind and value.may_hold_stop() and value.alias.holds is Holds.NAME and not self._several_names:
+            # Here a name is not looked behind of: it gives back what it took too much.
+            return _GREEDY.sub("{1,255}", self._parts(parts, apart, _NOTHING))
         return self._parts(parts, stop + apart, self._rest(index, value))
 
     def _fragment(self, index: int, value: Value, fragment: str) -> str:
         """Choose the fragment of a single field by what is around it."""
         alias, stop = value.alias, value.stop
         behind = next((element.value for element in self._elements[index + 1 :] if element.value), None)
-        if alias.kind is Kind.LIST and behind and behind.in_quotes:
+        if alias.kind is Kind.LIST and behind and behind.in_quotes and index in self._lists_that_give_back:
             return LIST_BEFORE_QUOTES
         if alias.kind in NUMBERS and stop.isdigit():
             return fragment.removesuffix("+")  # gives back the literal's digits
         if value.in_quotes and alias.kind in (Kind.WORD, Kind.ADDRESS):
             return FRAGMENTS[Kind.TEXT]  # in quotes a word may be empty and hold blanks
-        if stop and stop in b"<>()" and alias.holds is Holds.NAME:
+        if stop and stop in b"<>()" and alias.kind is Kind.WORD and alias.holds is Holds.NAME:
             return rf"(?:{_BRACKETED}|{fragment})"
         if self._extent is Extent.LOOSE and alias.holds is Holds.WORD:
             return _SOME_TEXT
@@ -191,6 +202,9 @@ class Writer:
             return _SOME_TEXT  # what is empty is a dash
         if alias.kind is Kind.ADDRESS and stop != b":":
             return FRAGMENTS[Kind.WORD]  # no port follows: all of its colons are its own
+        behind_port = [element.literal[:1] for element in self._elements[index + 3 : index + 4]]
+        if alias.kind is Kind.ADDRESS and behind_port == [":"] and not self._behind:
+            return ADDRESS_BEFORE.replace("$rest", self._shape(index, value)[0])
         return fragment
 
     def _json(self, value: Value) -> str:
@@ -205,20 +219,34 @@ class Writer:
         any_value = rf"(?:{_JSON_STRING}|-?+[0-9]++|true|false|null)"
         return self._parts((Part(parts[0].name, any_value),), b'"', _NOTHING)
 
+    def _gives_back(self, index: int, value: Value) -> bool:
+        """Whether a value may have to leave what it took to what follows."""
+        alias = value.alias
+        if alias.kind is Kind.LIST:
+            return index in self._lists_that_give_back
+        return alias.name == "ft" or bool(self._behind and alias.holds is Holds.NAME and value.may_hold_stop())
+
     def _rest(self, index: int, value: Value) -> Rest:
         """Write what must fit behind a value that may hold the byte behind it; nothing where it cannot."""
         if self._behind or not value.may_hold_stop(loose=self._extent is Extent.LOOSE):
             return _NOTHING
         if self._extent is Extent.CUT:
-            return Rest(_literal(self._elements[index + 1].literal[1:]))
+            literal = self._elements[index + 1].literal[1:]
+            return Rest(f"(?:{_literal(literal)}|{_any_beginning(literal)}\n)")
+        shape, values = self._shape(index, value)
+        overlap = any(each.may_hold(value.stop) and each.alias.kind not in _BOUNDED for each in values)
+        return Rest(shape, _SOME_TRIES if overlap else "*")
+
+    def _shape(self, index: int, value: Value) -> tuple[str, list[Value]]:
+        """Write what follows a value, but the byte behind it, up to the next whose end is open; and give its values."""
         end = index + 2
         while end < len(self._elements) and not self._is_open(self._elements[end]):
             end += 1
         writer = Writer(self._elements, frozenset(), {}, self._extent, behind=value.stop)
-        pattern = writer.whole(index + 1, end, skip=1) + ("\n" if end == len(self._elements) else "")
         values = [element.value for element in self._elements[index + 1 : end] if element.value]
-        overlap = any(each.may_hold(value.stop) and each.alias.kind not in _BOUNDED for each in values)
-        return Rest(pattern, _SOME_TRIES if overlap else "*")
+        names = [each for each in values if each.alias.holds is Holds.NAME and each.may_hold_stop()]
+        writer._several_names = len(names) > 1
+        return writer.whole(index + 1, end, skip=1) + ("\n" if end == len(self._elements) else ""), values
 
     def _is_open(self, element: Element) -> bool:
         """Whether the element's end cannot be told without looking further."""
@@ -229,7 +257,7 @@ class Writer:
         return value.may_hold_stop(loose=loose) or value.alias.kind in (Kind.LIST, Kind.TEXT)
 
     def _parts(self, parts: tuple[Part, ...], stops: bytes, rest: Rest) -> str:
-        pattern = self._steps.value if parts[0].name == "log_origin" else ""
+        pattern = self._guards.get(parts[0].name, "")
         for part in parts:
             captured = part.name in self._wanted
             if captured:
@@ -238,6 +266,13 @@ class Writer:
             text = fill(inner, stops, rest) if isinstance(inner, str) else self._parts(inner, stops, rest)
             pattern += f"({text})" if captured else text
         return pattern
+
+
+def _has_two_readings(element: Element) -> bool:
+    value = element.value
+    if not value:
+        return False
+    return value.alias.optional or len(value.alias.parts) > 1 or value.alias.kind is Kind.ADDRESS
 
 
 def fill(pattern: str, stops: bytes, rest: Rest = _NOTHING) -> str:
@@ -253,8 +288,11 @@ def fill(pattern: str, stops: bytes, rest: Rest = _NOTHING) -> str:
         lowest, never = CLASSES[name]
         inside = _byte_class(lowest, never + stops)
         pattern = inside + repeat
+        if name + repeat == _SOME_TEXT and stop:
+            pattern = f"{_byte_class(lowest, never)}{inside}*+"
         if rest.pattern and repeat and stop not in never and stop[0] >= lowest:
             begin = f"{inside}*+" if repeat == "*+" else f"(?:{inside}++|{end}{inside}*+)"
+            begin = pattern if name + repeat == _SOME_TEXT else begin  # never empty: its first byte needs no look ahead
             pattern = f"{begin}(?>(?:{end}{inside}*+){rest.tries})"
         # A dash before a dash is a value that is empty.
         return f"(?:-(?=-{rest.pattern})|{pattern})" if stop == b"-" and repeat == "++" else pattern
@@ -272,6 +310,11 @@ def _byte_class(lowest: int, never: bytes) -> str:
         else:
             ranges.append([byte, byte])
     return "[" + "".join(f"\\x{low:02x}-\\x{high:02x}" for low, high in ranges) + "]"
+
+
+def _any_beginning(literal: str) -> str:
+    beginnings = (literal[:length] for length in range(min(len(literal), _MOST_BEGINNINGS) - 1, -1, -1))
+    return f"(?:{'|'.join(map(_literal, beginnings))})" if literal else ""
 
 
 def _optional(pattern: str) -> str:

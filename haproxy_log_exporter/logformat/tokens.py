@@ -16,14 +16,15 @@ class Item:
     """One item of a log-format: literal text, or a value.
 
     `name` is the alias as in `%ci` (`ci`), a sample expression in brackets (`[ssl_fc_sni]`), or empty for literal text.
-    `label` is the name given in `%(name)ci`. `position` is the offset in the log-format string, `written` what stands
-    there.
+    `label` and `type` are those of `%(name:type)ci`. `position` is the offset in the log-format string, `written` what
+    stands there.
     """
 
     position: int
     text: str = ""
     name: str = ""
     label: str = ""
+    type: str = ""
     flags: frozenset[str] = frozenset()
     written: str = ""
 
@@ -31,6 +32,9 @@ class Item:
 # What a flag list may hold; HAProxy takes no notice of anything else.
 FLAGS = frozenset({"Q", "E", "X", "M", "json", "cbor", "bin"})
 
+# What words of haproxy.cfg resolve (parse_line in src/tools.c); before anything else a backslash stays.
+_ESCAPE = re.compile(r"""\\([ \\#'"trn]|x([0-9a-fA-F]{2}))""")
+_ESCAPED = {"t": "\t", "r": "\r", "n": "\n"}
 _ALIAS = re.compile(r"[A-Za-z0-9]+")
 _NAME = re.compile(r"\(([-A-Za-z0-9_]*)(?::([^)]*))?\)")
 _FLAG = re.compile(r"([-+])([^-+]*)$")  # what is before the last sign counts for nothing
@@ -52,6 +56,15 @@ def tokenize(source: str) -> list[Item]:
     return _Tokenizer(source).items()
 
 
+def read_items(source: str) -> list[Item]:
+    """Read a whole log-format as it is written: `%o` is an item as well, and literals are not merged.
+
+    Raises:
+        UsageError: as `tokenize`.
+    """
+    return _Tokenizer(source).written()
+
+
 def complain(source: str, position: int, problem: str) -> NoReturn:
     """Raise a UsageError that shows the source with a caret under the position."""
     start = source.rfind("\n", 0, position) + 1
@@ -71,14 +84,20 @@ class _Tokenizer:
         self.common: frozenset[str] = frozenset()  # given by the last %o
         self.everywhere: frozenset[str] | None = None  # given by every %o
 
-    def items(self) -> list[Item]:
+    def written(self) -> list[Item]:
         found: list[Item] = []
         while self.at < len(self.source):
             start = self.at
             item = self._value() if self._is_value() else self._literal()
-            item = replace(item, written=self.source[start : self.at])
+            found.append(replace(item, written=self.source[start : self.at]))
             if item.name == "o":
                 self.common = item.flags
+        return found
+
+    def items(self) -> list[Item]:
+        found: list[Item] = []
+        for item in self.written():
+            if item.name == "o":
                 self.everywhere = item.flags if self.everywhere is None else self.everywhere & item.flags
             elif not found and item.text == " ":
                 continue
@@ -93,14 +112,14 @@ class _Tokenizer:
         return self.source[self.at] == "%" and not self.source.startswith("%%", self.at)
 
     def _literal(self) -> Item:
-        r"""Literal = "%%" / "\" CHAR / 1*BLANK / CHAR.
+        r"""Literal = "%%" / escape / 1*BLANK / CHAR.
 
-        The backslash is what haproxy.cfg needs outside of quotes, so that a string can be pasted from there.
+        The escapes are those of haproxy.cfg outside of quotes, so that a string can be pasted from there.
         """
         start, char = self.at, self.source[self.at]
-        if char == "\\" and start + 1 < len(self.source):
-            self.at += 2
-            return Item(start, text=self.source[start + 1])
+        if escape := _ESCAPE.match(self.source, start):
+            self.at = escape.end()
+            return Item(start, text=_ESCAPED.get(escape[1]) or (chr(int(escape[2], 16)) if escape[2] else escape[1]))
         if char == "%":
             self.at += 2
             return Item(start, text="%")
@@ -113,15 +132,15 @@ class _Tokenizer:
         """Value = "%" [ "(" name [ ":" type ] ")" ] [ "{" flags "}" ] ( alias / "[" expression "]" )."""
         start = self.at
         self.at += 1
-        label = self._name() if self._peek() == "(" else ""
+        label, type_ = self._name() if self._peek() == "(" else ("", "")
         given = self._peek() == "{"
         flags = self._flags() if given else self.common
         if self._peek() == "[":
-            return Item(start, name=self._expression(), label=label, flags=flags)
+            return Item(start, name=self._expression(), label=label, type=type_, flags=flags)
         alias = _ALIAS.match(self.source, self.at)
         if alias and (given or not alias[0][0].isdigit()):
             self.at = alias.end()
-            return Item(start, name=alias[0], label=label, flags=flags)
+            return Item(start, name=alias[0], label=label, type=type_, flags=flags)
         if given or label or self._peek() in ("", " ", "\t") or alias:
             complain(self.source, start, "a % must be followed by a name, a {flag}, an [expression] or another %")
         return self._literal()  # HAProxy leaves out a "%" before any other sign
@@ -129,7 +148,7 @@ class _Tokenizer:
     def _peek(self) -> str:
         return self.source[self.at : self.at + 1]
 
-    def _name(self) -> str:
+    def _name(self) -> tuple[str, str]:
         """Name = 1*( ALPHA / DIGIT / "_" / "-" ), type = "str" / "sint" / "bool"."""
         match = _NAME.match(self.source, self.at)
         if not match:
@@ -137,7 +156,7 @@ class _Tokenizer:
         if match[2] is not None and match[2] not in _TYPES:
             complain(self.source, match.start(2), f"unknown type {match[2]!r}; there are {', '.join(_TYPES)}")
         self.at = match.end()
-        return match[1]
+        return match[1], match[2] or ""
 
     def _flags(self) -> frozenset[str]:
         """Flags = [ ( "+" / "-" ) flag *( "," ( "+" / "-" ) flag ) ], applied upon those of `%o`."""

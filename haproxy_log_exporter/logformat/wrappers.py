@@ -99,7 +99,7 @@ _NEXT_ENTRY = b"\n\n__CURSOR="
 _LONGEST_FIELD = 1 << 30
 
 # ratelimit.c of rsyslog: the line is cut at 800 bytes, and the number does not count the one that was written before.
-_REPEATED = rf"({ENVELOPE}) ?message repeated ([1-9][0-9]{{0,8}}+) times: \[ ?+(?!\]\n)(.++)(?<=\])\n"
+_REPEATED = rf"({ENVELOPE}) ?message repeated ([1-9][0-9]{{0,5}}+) times: \[ ?+(?!\]\n)(.++)(?<=\])\n"
 
 _STARTS = {
     "json": rf"(?:\{{|(?>{_FLUENTD}|{_FLUENT_BIT})\{{)",

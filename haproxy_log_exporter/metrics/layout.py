@@ -18,6 +18,9 @@ from haproxy_log_exporter.metrics.catalogue import Metric, Way
 _LANE_BITS = 64
 _LANE_BYTES = 8
 
+# What 64 bits hold. A field that a format's author has named may hold any text.
+_MOST_DIGITS = 19
+
 # How many texts are kept: a bound on memory. Texts are cheap to read again.
 _MOST_TEXTS = 1 << 16
 
@@ -102,17 +105,18 @@ def _contribution(slot: Slot, variant: int, text: bytes) -> int:
         case Way.LINES:
             return 0
         case Way.OBSERVE:
-            if text[:1] in (b"-", b"+", b""):
+            if not text.isdigit() or len(text) > _MOST_DIGITS:  # missing (-1), not final (+), or a sample's text
                 return 0
             number = int(text)
             bucket = bisect_left(slot.bounds, number)
             return (1 << _LANE_BITS * (slot.lane + bucket)) + (number << _LANE_BITS * slot.sum_lane)
         case Way.ADD:
-            return (int(text) if text[:1] not in (b"-", b"") else 0) << _LANE_BITS * slot.lane
+            digits = text.removeprefix(b"+")
+            return (int(digits) if digits.isdigit() and len(digits) <= _MOST_DIGITS else 0) << _LANE_BITS * slot.lane
         case Way.FLAG:
             return (0 if text in (b"", b"-", b"0", b"false") else 1) << _LANE_BITS * slot.lane
         case Way.ABORT:
-            return (1 if text.startswith(b"-") else 0) << _LANE_BITS * (slot.lane + variant)
+            return (1 if text[:1] == b"-" and text[1:].isdigit() else 0) << _LANE_BITS * (slot.lane + variant)
 
 
 class Contributions(dict[bytes | None, int]):

@@ -83,7 +83,7 @@ def test_each_sample_has_one_field(source: str, field: str) -> None:
     ("source", "names"),
     [
         ("%(client)ci %(status)ST %b", {"client": "client_ip", "status": "status_code"}),
-        ("%(client)[src] %(request)r", {"client": "client_ip", "request": "http_request_method"}),
+        ("%(client)[src] %(request)r %(again)rc", {"client": "client_ip", "again": "retries"}),
         ("%(host)[req.hdr(host)] %ST", {}),
         ("%(a)ci %(a)b", {"a": "client_ip"}),
     ],

@@ -1,7 +1,7 @@
 import pytest
 
 from haproxy_log_exporter.logformat.compiler import Wanted, compile_format
-from haproxy_log_exporter.logformat.patterns import Steps
+from haproxy_log_exporter.logformat.guards import earlier_steps, last_step
 from haproxy_log_exporter.logformat.presets import PRESETS
 from haproxy_log_exporter.logformat.reader import Extent
 from tests.logformat.compiling import HTTPLOG, LINE, build, read
@@ -109,10 +109,13 @@ def test_a_format_without_cookies_is_not_read_loosely() -> None:
     ],
 )
 def test_steps_are_told_from_the_line_at_the_end(source: str, line: str) -> None:
-    """`log-steps` writes a line for each step; what is no step is a line as any other."""
+    """`log-steps` writes a line for each step, and actions write some of their own."""
+    others = ("txn_close", "sess_error", "sess_killed", "unspec")
     steps = ("txn_accept", "txn_request", "txn_connect", "txn_response")
-    others = ("txn_close", "sess_error", "sess_killed", "other")
-    for step, origins in ((Steps.EARLIER, steps), (Steps.LAST, others), (Steps.BOTH, steps + others)):
-        compiled = compile_format("x", "http", source, Wanted(frozenset()), step)
-        for origin in (*steps, *others):
-            assert compiled.read(f"{line.format(origin)}\n".encode()).lines == (origin in origins), (step, origin)
+    actions = ("http-req", "tcp-req-conn", "quic-init", "txn_closed")
+    for fields, last in (({"bytes_read"}, others), ({"client_ip"}, (*others, *steps, "txn_closed"))):
+        for guards, is_last in ((last_step(fields), True), (earlier_steps(fields), False)):
+            compiled = compile_format("x", "http", source, Wanted(frozenset()), guards)
+            for origin in (*steps, *others, *actions):
+                found = compiled.read(f"{line.format(origin)}\n".encode()).lines
+                assert found == ((origin in last) is is_last), (guards, origin)

@@ -11,9 +11,9 @@ def text(position: int, literal: str) -> Item:
     return Item(position, text=literal)
 
 
-def value(position: int, name: str, *flags: str, label: str = "") -> Item:
+def value(position: int, name: str, *flags: str, label: str = "", type_: str = "") -> Item:
     """Write a value as an item."""
-    return Item(position, name=name, label=label, flags=frozenset(flags))
+    return Item(position, name=name, label=label, type=type_, flags=frozenset(flags))
 
 
 def read(source: str) -> list[Item]:
@@ -45,7 +45,7 @@ def test_values_and_literals_alternate(source: str, items: list[Item]) -> None:
         ("%%%%", [text(0, "%%")]),
         (r"a\ b", [text(0, "a b")]),
         (r"\"%b\"", [text(0, '"'), value(2, "b"), text(4, '"')]),
-        (r"\%ci", [text(0, "%ci")]),
+        (r"\%ci", [text(0, "\\"), value(1, "ci")]),
         (r"\\%ci", [text(0, "\\"), value(2, "ci")]),
         ("%ci\\", [value(0, "ci"), text(3, "\\")]),
     ],
@@ -117,9 +117,9 @@ def test_the_name_of_an_alias_may_hold_digits(source: str, items: list[Item]) ->
         ("%{+Q,-Q}r", [value(0, "r")]),
         ("%{-Q}r", [value(0, "r")]),
         ("%(name)ci", [value(0, "ci", label="name")]),
-        ("%(status:sint)ST", [value(0, "ST", label="status")]),
+        ("%(status:sint)ST", [value(0, "ST", label="status", type_="sint")]),
         ("%(sni){+Q}[ssl_fc_sni]", [value(0, "[ssl_fc_sni]", "Q", label="sni")]),
-        ("%(a-b_C9:str)b", [value(0, "b", label="a-b_C9")]),
+        ("%(a-b_C9:str)b", [value(0, "b", label="a-b_C9", type_="str")]),
         ("%()b", [value(0, "b")]),
         ("%{+json,+bin}b", [value(0, "b", "json", "bin")]),
     ],
@@ -226,7 +226,7 @@ def test_a_mistake_is_shown_with_a_caret_under_its_place(source: str, place: int
                 text(10, '{"a": '),
                 value(10, "ci", "json", label="a"),
                 text(22, ', "c": '),
-                value(22, "ST", "json", "Q", label="c"),
+                value(22, "ST", "json", "Q", label="c", type_="sint"),
                 text(4, "}"),
             ],
         ),

@@ -1,0 +1,35 @@
+"""Standard output: what commands print, and what becomes of it where it cannot be written."""
+
+import sys
+
+from haproxy_log_exporter.errors import OperationError
+
+
+def write_bytes(output: bytes) -> None:
+    """Write bytes at once.
+
+    Raises:
+        OperationError: where standard output is closed, or full.
+        BrokenPipeError: where its reader has enough.
+    """
+    if sys.stdout is None:
+        message = "cannot write the output: standard output is closed"
+        raise OperationError(message)
+    try:
+        sys.stdout.buffer.write(output)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        message = f"cannot write the output: {error.strerror}"
+        raise OperationError(message) from error
+
+
+def write_text(text: str) -> None:
+    """Write a text and a line feed, as far as the terminal knows its characters.
+
+    Raises:
+        OperationError: as `write_bytes`.
+    """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    write_bytes((text + "\n").encode(encoding, "backslashreplace"))
