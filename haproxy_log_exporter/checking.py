@@ -12,9 +12,11 @@ from haproxy_log_exporter.engine import Assembly, Choice, fillable
 from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.formats import proxy_formats
 from haproxy_log_exporter.haproxy_cfg import HAProxyConfig, Proxy
+from haproxy_log_exporter.messages import printable
 from haproxy_log_exporter.metrics.shown import Shown, Tally
 from haproxy_log_exporter.output import write_text
 from haproxy_log_exporter.pipeline import LONGEST_REJECT
+from haproxy_log_exporter.sources.framing import LONGEST_LINE
 
 # Rejected lines that are looked at closely, a hundred thousand a second or so; more are only counted.
 MOST_DIAGNOSED = 100_000
@@ -78,7 +80,7 @@ def check(choice: Choice, config: HAProxyConfig | None, paths: Sequence[str], *,
         )
         take_files(assembly.pipeline, paths, problems, rejects.add)
         found |= _summary(assembly.pipeline.shown())
-        lines += _summary_lines(found) + _reject_lines(rejects)
+        lines += _summary_lines(found) + _reject_lines(rejects, found["rejected"])
     elif not config:
         found["formats"] = [each.name for each in assembly.formats]
         found["labels"] = fillable(assembly.formats).labels()
@@ -134,7 +136,7 @@ def _share(count: int, lines: int) -> str:
     return f"{_HUNDRED * count / lines:6.2f}%" if lines else ""
 
 
-def _reject_lines(rejects: Rejects) -> list[str]:
+def _reject_lines(rejects: Rejects, rejected: int) -> list[str]:
     """Show each group of rejected lines by an example for each cause, with a caret under where it stops."""
     lines: list[str] = []
     groups = sorted(rejects.groups.values(), key=lambda group: -group.count)
@@ -144,12 +146,15 @@ def _reject_lines(rejects: Rejects) -> list[str]:
         for cause, (line, stop) in group.examples.items():
             start = _character(line, max(0, stop.position - LONGEST_REJECT // 2))
             place = _character(line, stop.position)
-            text = _printable(line[start : _character(line, start + LONGEST_REJECT)])
-            indent = _width(_printable(line[start:place]))
+            text = printable(line[start : _character(line, start + LONGEST_REJECT)])
+            indent = _width(printable(line[start:place]))
             lines += [f"    {text}", f"    {' ' * indent}^ byte {stop.position}", *([f"    {cause}"] if cause else [])]
     if len(groups) > _MOST_GROUPS:
         more = sum(group.count for group in groups[_MOST_GROUPS:])
         lines += ["", f"{more} more in {len(groups) - _MOST_GROUPS} smaller groups"]
+    overlong = rejected - rejects.unseen - sum(group.count for group in groups)
+    if overlong:
+        lines += ["", f"{overlong} more were longer than {LONGEST_LINE} bytes, and not kept"]
     if rejects.unseen:
         lines += ["", f"{rejects.unseen} more were rejected and not looked at"]
     return lines
@@ -168,8 +173,3 @@ def _width(text: str) -> int:
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "FW" else 1 for char in text
     )
-
-
-def _printable(octets: bytes) -> str:
-    text = octets.decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

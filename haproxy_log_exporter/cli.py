@@ -114,8 +114,8 @@ def _command(
             settings, problems = read_settings(texts, os.environ)
             files = ConfigFiles(settings.haproxy_config) if settings.haproxy_config else None
             choice, config = _choose(settings, files, problems)
-            if "formats" in names and not (files and not config):  # what else may be wrong depends on haproxy.cfg
-                problems += find_mistakes(choice)
+            if "formats" in names:  # without haproxy.cfg it cannot be told which labels can be filled
+                problems += find_mistakes(choice, formats_alone=bool(files and not config))
             if "files" in names and not settings.files and not settings.syslog:
                 problems.append("nothing to read: give --file GLOB or --syslog udp://HOST:PORT")
             if problems:

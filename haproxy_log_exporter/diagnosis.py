@@ -10,6 +10,7 @@ from haproxy_log_exporter.formats import Format
 from haproxy_log_exporter.logformat.compiler import compile_format
 from haproxy_log_exporter.logformat.elements import Element, find_elements
 from haproxy_log_exporter.logformat.envelopes import BEGINNINGS
+from haproxy_log_exporter.logformat.fields import Kind
 from haproxy_log_exporter.logformat.patterns import Writer
 from haproxy_log_exporter.logformat.presets import PRESETS
 from haproxy_log_exporter.logformat.tokens import tokenize
@@ -32,6 +33,7 @@ _MOST_BEGINNINGS = 24
 
 # A value that is cut has no more left than this; of a longer rest it is not the length that is wrong.
 _LONGEST_BEGINNING = 256
+_LONGEST_DATE = 26
 
 # A line that fits so little of a format was hardly written in it.
 _FEW_ELEMENTS = 4
@@ -142,6 +144,8 @@ class _Probe:
         element = self._elements[index]
         if not element.value:
             return element.literal.encode("latin-1").startswith(rest)
+        if element.value.alias.kind in (Kind.DATE, Kind.STATE):
+            return len(rest) < _LONGEST_DATE
         return len(rest) < _LONGEST_BEGINNING and (not element.value.stop or element.value.stop not in rest)
 
     def _expected(self, index: int) -> str:

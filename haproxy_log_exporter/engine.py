@@ -57,10 +57,13 @@ class _Tables:
     notices: Table
 
 
-def find_mistakes(choice: Choice) -> list[str]:
-    """Tell every mistake in formats, labels and metrics."""
+def find_mistakes(choice: Choice, *, formats_alone: bool = False) -> list[str]:
+    """Tell every mistake in formats, labels and metrics, or in formats alone."""
     try:
-        _plan(choice)
+        if formats_alone:
+            _formats(choice)
+        else:
+            _plan(choice)
     except UsageError as error:
         return [*error.messages]
     return []

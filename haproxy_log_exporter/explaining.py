@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from haproxy_log_exporter.formats import find_formats
+from haproxy_log_exporter.logformat.aliases import COMPOSITES
 from haproxy_log_exporter.logformat.elements import Value, find_elements
 from haproxy_log_exporter.logformat.fields import FIELDS, Kind
 from haproxy_log_exporter.logformat.tokens import read_items, tokenize
@@ -60,7 +61,7 @@ def _value(value: Value) -> dict[str, Any]:
         "kind": kind.value,
         "meaning": known.meaning if known else "what the sample gives",
         "label": value.label or (f"{main[:-1]}_1, …" if kind is Kind.LIST else main),
-        "example": known.example if known else "",
+        "example": _example(value, known.example if known else ""),
     }
     if len(fields) > 1:
         found["fields"] = [*fields]
@@ -69,6 +70,11 @@ def _value(value: Value) -> dict[str, Any]:
     elif value.may_hold_stop(loose=True):
         found["note"] = f"may hold {value.stop.decode('latin-1')!r}: ends where what follows fits"
     return found
+
+
+def _example(value: Value, example: str) -> str:
+    row = COMPOSITES.get(value.alias.name)
+    return row.example if row and row.example else example
 
 
 def _lines(explained: dict[str, Any]) -> list[str]:

@@ -74,6 +74,7 @@ def find_formats(
             problems.append(f"--format: no preset is named {name!r}; there are {', '.join(_PRESETS)}")
         else:
             try:
+                compile_format("", "", name).prepare()
                 found.append(Format("", format_kind(name), name))
             except UsageError as error:
                 problems += [f"--format: {message}" for message in error.messages]
@@ -94,10 +95,11 @@ def configured_formats(config: HAProxyConfig) -> tuple[Format, ...]:
     for proxy in config.proxies:
         for each in proxy.formats:
             source = _PRESETS[each.preset].source if each.preset else _verbatim(each.source)
-            try:
-                compile_format("", "", source)
-            except UsageError as error:
-                problems |= {f"{each.place}: {message}": "" for message in error.messages}
+            if source not in users and not each.preset:
+                try:
+                    compile_format("", "", source).prepare()
+                except UsageError as error:
+                    problems |= {f"{each.place}: {message}": "" for message in error.messages}
             users.setdefault(source, {}).setdefault(each.kind, []).append(proxy)
     if problems:
         raise UsageError(*problems)

@@ -37,3 +37,9 @@ def send_messages(level: str, format_: str) -> None:
     handler.setFormatter(_Formatter(as_json=format_ == "json"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("watchdog").setLevel(logging.CRITICAL)  # it calls its own ending an error
+
+
+def printable(octets: bytes) -> str:
+    """Write bytes of strangers so that they do nothing to a terminal: what is not printable is escaped."""
+    text = octets.decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -88,9 +88,13 @@ class Pipeline:
     _shown_parsed: Counter[str] = field(default_factory=Counter)
     _conditions: Mapping[str, Condition] = field(default_factory=dict)
 
-    def intake(self, source: str, facilities: re.Pattern[bytes] | None = None) -> Intake:
-        """Give a source's intake, whose tally appears in what is shown from the next flush on."""
-        return self._intakes.setdefault(source, Intake(Tally(), Unwrapper(LONGEST_LINE), facilities))
+    def intake(self, source: str, facilities: re.Pattern[bytes] | None = None, *, one_sender: bool = True) -> Intake:
+        """Give a source's intake, whose tally appears in what is shown from the next flush on.
+
+        Only where all lines are of one sender may they be parts of one another.
+        """
+        unwrapper = Unwrapper(LONGEST_LINE, joins=one_sender)
+        return self._intakes.setdefault(source, Intake(Tally(), unwrapper, facilities))
 
     def take(self, chunk: bytes, intake: Intake) -> None:
         """Count a chunk of whole lines, each ending in a newline."""
@@ -139,7 +143,9 @@ class Pipeline:
 
     def _read(self, chunk: bytes, intake: Intake, extent: Extent = Extent.WHOLE, times: int = 1) -> bytes:
         tally, given, counted = intake.tally, chunk, intake.tally.counted
-        for stage in self.stages:
+        # A cut line may have lost what tells that it is a step; then it counts.
+        stages = self.stages if extent is not Extent.CUT else sorted(self.stages, key=lambda stage: stage.steps)
+        for stage in stages:
             if not chunk:
                 break
             rows = stage.reader.read(chunk, extent)

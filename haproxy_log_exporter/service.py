@@ -14,6 +14,7 @@ from haproxy_log_exporter.engine import Assembly, Choice, compile_all
 from haproxy_log_exporter.errors import UsageError
 from haproxy_log_exporter.formats import configured_formats, with_former
 from haproxy_log_exporter.logformat.envelopes import compile_facilities
+from haproxy_log_exporter.messages import printable
 from haproxy_log_exporter.metrics.own import FlushDurations, OwnMetrics, OwnState
 from haproxy_log_exporter.pipeline import MOST_PENDING, Intake
 from haproxy_log_exporter.records import Parser, line_time
@@ -62,7 +63,7 @@ class RejectsLog:
         if rejected == counted or self._now() - before < _REJECTS_SECONDS:
             return
         self._named[name] = (self._now(), rejected)
-        last = intake.rejects[-1].decode("utf-8", "backslashreplace") if intake.rejects else "too long to be kept"
+        last = printable(intake.rejects[-1]) if intake.rejects else "too long to be kept"
         logger.warning("%s: %d lines rejected; the last: %s", name, rejected - counted, last)
 
 
@@ -161,7 +162,8 @@ class Service:
             if descriptor is not None:
                 self._selector.register(descriptor, selectors.EVENT_READ)
             syslog = source in self._datagrams
-            self._intakes[source.name] = self.pipeline.intake(source.name, self._facilities if syslog else None)
+            facilities = self._facilities if syslog else None
+            self._intakes[source.name] = self.pipeline.intake(source.name, facilities, one_sender=not syslog)
         self._flush()
         self.web.start()
         sys.setswitchinterval(_SWITCH_SECONDS)

@@ -168,12 +168,10 @@ def test_mistakes_in_haproxy_config_are_told_with_the_others(tmp_path: Path) -> 
     path = tmp_path / "h.cfg"
     path.write_text(CONFIG.replace("%ci %f", "%ci%f"))
     for command_ in ("count", "parse"):
-        told = run(
-            command_, "--haproxy-config", path, "--haproxy-config", tmp_path / "none", "--format", "nonesuch", "-"
-        )
+        told = run(command_, "--haproxy-config", path, "--haproxy-config", tmp_path / "none", "--parser", "perl", "-")
         assert (told.returncode, told.stdout) == (2, b"")
         assert f"--haproxy-config: cannot read {tmp_path}/none: No such file or directory" in told.stderr.decode()
-        assert "no preset is named 'nonesuch'" in told.stderr.decode()
+        assert "--parser: 'perl' is not one of compiled, haproxy-log-analysis" in told.stderr.decode()
         told = run(command_, "--haproxy-config", path, "-")
         assert (told.returncode, told.stdout) == (2, b"")
         assert f"haproxy-log-exporter: {path}:7: log-format: nothing tells where %ci ends" in told.stderr.decode()
@@ -184,6 +182,14 @@ def test_mistakes_in_haproxy_config_are_told_with_the_others(tmp_path: Path) -> 
     told = run("count", "--haproxy-config", path, "-", stdin=LINE.encode())
     assert told.returncode == 0
     assert told.stderr.decode().startswith("haproxy-log-exporter: frontend web: the arms of its .if make more than 16 ")
+
+
+def test_formats_that_are_wrong_are_told_whatever_haproxy_config_is(tmp_path: Path) -> None:
+    """What a string or a name of a preset means does not depend on it, so nobody must start twice to learn that."""
+    told = run("count", "--haproxy-config", tmp_path / "none", "--format", "nonesuch", "--format", "%zz", "-")
+    assert told.returncode == 2
+    for problem in ("cannot read", "no preset is named 'nonesuch'", "unknown item %zz"):
+        assert problem in told.stderr.decode()
 
 
 def test_lines_of_a_sample_are_weighed() -> None:

@@ -124,7 +124,7 @@ def test_a_directory_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr("haproxy_log_exporter.configuration.os.listdir", refuse)
     assert config.has_changed()
-    with pytest.raises(UsageError, match=f"cannot read {tmp_path}: Permission denied"):
+    with pytest.raises(UsageError, match=f"--haproxy-config: cannot read {tmp_path}: "):
         config.read()
 
 

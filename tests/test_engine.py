@@ -108,6 +108,28 @@ def test_connection_errors_are_read_whatever_is_configured() -> None:
     assert total(samples_of(pipeline), "haproxy_log_connection_errors_total", frontend_name="tls") == 1
 
 
+@pytest.mark.parametrize("source", ["%ci %f %Tt", "%ci %ft %Tt", "%{+Q}f %ci %Tt", "%{+json}o %(f)f %(c)ci %(t)Tt"])
+def test_lines_that_are_written_alike_are_counted_by_their_frontends_kind(source: str) -> None:
+    """And those of a frontend that nobody knows are not guessed at; a name that begins alike is another one."""
+    sections = "".join(
+        f'frontend {name}\n    mode {mode}\n    log-format "{source.replace(chr(34), "")}"\n'
+        for name, mode in (("web", "http"), ("web2", "tcp"), ("w.b", "http"))
+    )
+    pipeline = build_pipeline(choose("client_ip", metrics=("requests_total", "sessions_total"), config=sections))
+
+    def line(frontend: str) -> bytes:
+        values = {"%ft": frontend, "%{+Q}f": f'"{frontend}"', "%f": frontend, "%ci": "::1", "%Tt": "5"}
+        text = source if "json" not in source else '{"f": "%f", "c": "%ci", "t": %Tt}'
+        for item, value in values.items():
+            text = text.replace(item, value)
+        return text.encode()
+
+    assert results(take(pipeline, *map(line, ("web", "web2", "w.b", "wxb", "web3", "we")))) == (3, 0, 0, 3)
+    samples = samples_of(pipeline)
+    assert total(samples, REQUESTS) == 2
+    assert total(samples, "haproxy_log_sessions_total") == 1
+
+
 # --- Formats with names of their own ----------------------------------------------------------------------------------
 
 
@@ -205,24 +227,53 @@ def test_labels_and_metrics_stay_when_formats_are_exchanged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "problem"),
+    ("config", "line", "unfilled"),
     [
-        ("frontend web\n    mode http\n    option httplog\n", "'request_header_host'"),
-        ("frontend web\n    mode tcp\n    option tcplog\n", "'requests_total'"),
+        ("frontend web\n    mode http\n    option httplog\n", HTTP, ["request_header_host"]),
+        ("frontend ssh\n    mode tcp\n    option tcplog\n", TCP, ["request_header_host", "status_code"]),
     ],
 )
-def test_formats_that_could_not_fill_what_is_counted_are_not_taken(config: str, problem: str) -> None:
-    """All stays as it was: lines, totals, and what waits for the flush."""
-    assembly = Assembly(choose("request_header_host", config=CONFIG))
+def test_labels_that_no_format_fills_any_more_are_empty(config: str, line: bytes, unfilled: list[str]) -> None:
+    """They stay, so that the series stay, and it can be told which they are; filled again they are as before."""
+    assembly = Assembly(choose("request_header_host", "status_code", config=CONFIG))
     pipeline = assembly.pipeline
+    assert assembly.unfilled == []
     pipeline.take(http("web", "{h|curl}") + b"\n", pipeline.intake("test"))
-    before = [*pipeline.stages]
-    with pytest.raises(UsageError, match=problem):
-        assembly.exchange(configured(config))
-    assert pipeline.stages == before
+    assembly.exchange(configured(config))
+    assert assembly.unfilled == unfilled
+    assert results(take(pipeline, line)) == (2, 0, 0, 0)
+    assert total(samples_of(pipeline), REQUESTS, request_header_host="h") == 1
+    assembly.exchange(configured(CONFIG))
+    assert assembly.unfilled == []
     take(pipeline, http("api", "{curl|h}"))
     assert total(samples_of(pipeline), REQUESTS, request_header_host="h") == 2
-    assert assembly.exchange(configured(CONFIG)).labels == ("request_header_host",)
+
+
+def test_formats_that_cannot_be_read_are_not_taken() -> None:
+    """All stays as it was: lines, totals, and what waits for the flush."""
+    assembly = Assembly(choose("status_code", config=CONFIG))
+    pipeline = assembly.pipeline
+    pipeline.take(http("web", "{h|curl}") + b"\n", pipeline.intake("test"))
+    before = [*pipeline.stages], assembly.formats
+    with pytest.raises(UsageError, match="unknown item %nonesuch"):
+        assembly.exchange((Format("", "http", "%nonesuch"),))
+    assert ([*pipeline.stages], assembly.formats) == before
+    assert pipeline.pending == 1
+    take(pipeline, http("api", "{curl|h}"))
+    assert total(samples_of(pipeline), REQUESTS) == 2
+
+
+def test_a_string_keeps_its_number_when_formats_are_exchanged() -> None:
+    """So that `parsed_total` goes on; a new string has a new one."""
+    assembly = Assembly(choose("status_code", formats=("own %ST", "httplog"), config=CONFIG))
+    assert [each.name for each in assembly.formats] == ["1", "httplog", "3", "tcplog", "error"]
+    more = CONFIG.replace("frontend web", 'frontend first\n        log-format "first %ST"\n    frontend web', 1)
+    assembly.exchange(configured(more))
+    names = {each.source: each.name for each in assembly.formats if each.name.isdigit()}
+    assert len({*names.values()}) == 3
+    assert (names["own %ST"], names["%ci %ST %[capture.req.hdr(0)]"]) == ("1", "3")
+    assembly.exchange(configured(CONFIG))
+    assert [each.name for each in assembly.formats if each.name.isdigit()] == ["1", "3"]
 
 
 def test_weight_stays_when_formats_are_exchanged() -> None:

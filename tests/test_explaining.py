@@ -146,7 +146,7 @@ REWRITTEN = (
     "100%% %ci %%",
     "%ci  and   %ST",
     " %ci ",
-    r"%ci\ \ %ST\%",
+    r"%ci\ \ %ST\\\#\x41",
     "%ci %&%ST",
     "%{+Q}o %{-Q}ci",
     "%ci %{+Q}o %ID %{-Q}o %ST",
@@ -178,7 +178,7 @@ _WRITTEN_VALUES = st.sampled_from(
     ]
 )
 _WRITTEN_TEXT = st.lists(
-    st.sampled_from([*"[]{}()/:,;=-é\"'|", "a", " ", "%%", "  ", "\\ ", "\\%", "\\\\"]), max_size=4
+    st.sampled_from([*"[]{}()/:,;=-é\"'|", "a", " ", "%%", "  ", "\\ ", "\\#", "\\\\"]), max_size=4
 )
 
 

@@ -39,22 +39,14 @@ def test_presets_have_names_and_strings_their_position() -> None:
     ]
 
 
-def test_what_is_named_twice_is_tried_once() -> None:
-    """At its first place."""
-    assert told(find_formats(("%ci %ST", "httplog", "%ci %ST", "httplog"), ())) == [
-        ("1", "http", "%ci %ST"),
-        ("httplog", "http", SOURCES["httplog"]),
-    ]
-
-
 def test_every_mistake_is_told() -> None:
     """Names that are no preset are answered with those that are; strings are shown with a caret."""
     with pytest.raises(UsageError) as caught:
         find_formats(("nonesuch", "%ci %zz", "httplog", "%[src"), ())
     unknown, item, expression = caught.value.messages
     assert unknown == f"--format: no preset is named 'nonesuch'; there are {', '.join(SOURCES)}"
-    assert item.startswith("log-format: unknown item %zz; ")
-    assert expression.startswith("log-format: this expression has no closing ']'")
+    assert item.startswith("--format: log-format: unknown item %zz; ")
+    assert expression.startswith("--format: log-format: this expression has no closing ']'")
 
 
 # --- What haproxy.cfg sets --------------------------------------------------------------------------------------------
@@ -117,6 +109,42 @@ def test_an_error_log_format_takes_the_place_of_the_fixed_one() -> None:
         ("", "error", "%ci failed: %[fc_err_str]"),
     ]
     assert told(configured(text.format("%ci %ST"))) == [("", "http", "%ci %ST"), ("error", "error", SOURCES["error"])]
+
+
+ALIKE = """
+    defaults
+        log-format "{}"
+    frontend web
+        mode http
+    frontend api
+        mode http
+    frontend ssh
+        mode tcp
+"""
+
+
+def test_formats_that_are_written_alike_are_told_apart_by_the_frontend() -> None:
+    """The same string is of HTTP in one frontend and of TCP in another; each has its own frontends' captures."""
+    http, tcp, error = configured(ALIKE.format("%ci %f %Tt"))
+    assert told((http, tcp)) == [("", "http", "%ci %f %Tt"), ("", "tcp", "%ci %f %Tt")]
+    assert (http.frontends, tcp.frontends, error.frontends) == (("web", "api"), ("ssh",), ())
+    assert ({*http.slots.request}, {*tcp.slots.request}) == ({"web", "api"}, {"ssh"})
+    names = [each.name for each in find_formats((), (http, tcp, error))]
+    assert names == ["1", "1", "error"], "it is one string"
+
+
+def test_formats_that_are_written_alike_and_name_no_frontend_are_one() -> None:
+    """What it prints tells the kind then."""
+    for source, kind in (("%ci %Tt", "tcp"), ("%ci %[status] %Tt", "http")):
+        one, error = configured(ALIKE.format(source))
+        assert (one.kind, one.frontends, error.kind) == (kind, (), "error")
+        assert {*one.slots.request} == {"web", "api", "ssh"}
+
+
+def test_without_a_proxy_nothing_is_logged() -> None:
+    """A file of global and backends alone is the wrong one."""
+    with pytest.raises(UsageError, match="--haproxy-config: there is no frontend and no listen"):
+        configured("global\n    log /dev/log local0\nbackend bk\n    server s1 127.0.0.1:80\n")
 
 
 def test_a_proxy_without_a_format_writes_connects() -> None:

@@ -221,14 +221,15 @@ def test_an_empty_line_is_a_rejected_line() -> None:
 
 
 def test_who_watches_hears_of_all_rejected_lines() -> None:
-    """Whole, in their order, out of their wrappers, and of nothing else."""
+    """Whole, in their order, out of their wrappers, for how many each stands, and of nothing else."""
     pipeline = build()
     intake = pipeline.intake("test")
-    heard: list[bytes] = []
-    intake.watch = heard.append
+    heard: list[tuple[bytes, int]] = []
+    intake.watch = lambda lines, times: heard.extend((line, times) for line in lines.splitlines())
     long = b"y" * 10 * LONGEST_REJECT
-    take(pipeline, NOISE, HTTP, NOTICE, CUT, long, docker(b"wrapped"))
-    assert b"".join(heard).splitlines() == [NOISE, long, b"wrapped"]
+    take(pipeline, NOISE, HTTP, NOTICE, CUT, long, docker(b"wrapped"), repeated(3, NOISE))
+    again = b"Nov 20 04:30:53 lb haproxy[1]: " + NOISE
+    assert heard == [(NOISE, 1), (long, 1), (b"wrapped", 1), (again, 3)]
 
 
 # --- Steps ------------------------------------------------------------------------------------------------------------

@@ -7,9 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haproxy_log_exporter.engine import Choice, compile_all
-from haproxy_log_exporter.logformat.wrappers import Unwrapper
 from haproxy_log_exporter.records import Fields, Parser, Record, as_json, line_time
-from haproxy_log_exporter.sources.framing import LONGEST_LINE
 from tests.logformat import ENVELOPES, LINES, Line
 
 HTTPS = (
@@ -162,98 +160,6 @@ def test_connections_that_a_format_does_not_have_are_null() -> None:
     assert "connections" not in parse("200", "%ST")
 
 
-# What flags make of a value, and converters: (format, line, what `parse` prints of it).
-WRITTEN: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "hexadecimal": (
-        "%{+X}o %ci:%cp %pid %ms %ST",
-        "7F000001:1F90 6269 44 200",
-        {
-            "client_ip": "127.0.0.1",
-            "client_port": 8080,
-            "accept_milliseconds": 68,
-            "status_code": 200,
-            "process_id": 25193,
-        },
-    ),
-    "escaped": (
-        r"%{+E,+Q}b %ST %{+E}hr",
-        r'"a\"b\]" 200 {c\]|d}',
-        {"backend_name": 'a"b]', "status_code": 200, "request_headers": ["c]", "d"]},
-    ),
-    "json": (
-        "%{+json}o %(port)cp %(tls)ft %(code)ST %(size)B %(host)[req.hdr(host)] %(hdrs)hrl %(conns)ac %(tries)rc %(r)r",
-        (
-            r'{"port": 5, "tls": "web", "code": 200, "size": 17, "host": "a\"b\\", "hdrs": ["a", "b|c"], "conns": 3,'
-            r' "tries": 1, "r": "GET /a?b HTTP/1.1"}'
-        ),
-        {
-            "client_port": 5,
-            "frontend_name": "web",
-            "ssl": False,
-            "status_code": 200,
-            "bytes_read": 17,
-            "connections": [3, None, None, None],
-            "retries": 1,
-            "redispatched": False,
-            "request_headers": ["a", "b|c"],
-            "http_request_method": "GET",
-            "http_request_uri": "/a?b",
-            "http_request_path": "/a",
-            "http_version": "HTTP/1.1",
-            "host": 'a"b\\',
-        },
-    ),
-    "converted": ("%[req.hdr(ua),json(utf8s)] %ST", r"a\"b\u00e9 200", {"status_code": 200, "req_hdr_ua": 'a"bé'}),
-    "samples": (
-        "%[src]:%[src_port] %[ssl_fc] %[be_name]/%[srv_name] %[txn.timer.total] %[status] %[path] %[ssl_fc_sni]",
-        "::1:53510 1 bk/s1 31 404 /a -",
-        {
-            "client_ip": "::1",
-            "client_port": 53510,
-            "ssl": True,
-            "backend_name": "bk",
-            "server_name": "s1",
-            "time_total": 31,
-            "status_code": 404,
-            "http_request_path": "/a",
-        },
-    ),
-    "no values": (
-        "%[src] %[status] %[ssl_fc_sni] %b %{+Q}s %[var(txn.a)]|%[res.timer.hdr]",
-        '- - - - "" -|-',
-        {},
-    ),
-    "fields of its own": (
-        "%(zone)[src,ipmask(24)] %[capture.req.hdr(0)]|%[capture.res.hdr(1)]|%[var(txn.app)] %ST",
-        "10.0.0.0 a b|c|d 200",
-        {
-            "status_code": 200,
-            "zone": "10.0.0.0",
-            "request_header_1": "a b",
-            "response_header_2": "c",
-            "var_txn_app": "d",
-        },
-    ),
-    "names": ("%(client)ci %(code:str)ST", "::1 200", {"client_ip": "::1", "status_code": 200}),
-}
-
-
-@pytest.mark.parametrize("name", WRITTEN)
-def test_values_are_given_back_as_they_were(name: str) -> None:
-    """What flags and converters made of them is undone; empty ones are left out, and own fields stand behind."""
-    source, line, fields = WRITTEN[name]
-    assert json.dumps(parse(line, source)) == json.dumps({"kind": "http", "format": "1"} | fields)
-
-
-@pytest.mark.parametrize("source", ["%[txn.conn_retries] %ST", "%[status] %b", "%[res.timer.hdr] %b", "%[act_conn] %b"])
-@pytest.mark.parametrize("text", ["+", "-", "", "+-", "-+", "+5", "9" * 19, "9" * 5000, "0x1"])
-def test_strange_numbers_of_samples_do_not_raise(source: str, text: str) -> None:
-    """A sign alone is no number, whatever HAProxy would print: the log may be anybody's."""
-    line = f"{text} 200".encode()
-    parser = Parser(compile_all(Choice((), (), (), (source,))))
-    json.dumps(as_json(parser.parse(line), line))
-
-
 @settings(deadline=None, max_examples=200)
 @given(LINES, st.sampled_from(sorted(ENVELOPES)))
 def test_an_object_can_always_be_written(line: Line, envelope: str) -> None:
@@ -282,42 +188,6 @@ def test_strange_numbers_do_not_raise(line: str) -> None:
     record = parser.parse(line.encode())
     json.dumps(as_json(record, line.encode()))
     line_time(record)
-
-
-# --- Lines in wrappers ------------------------------------------------------------------------------------------------
-
-
-def parse_wrapped(*lines: bytes) -> list[dict[str, Any]]:
-    """Read a log line by line, as `parse` prints it."""
-    parser, unwrapper = Parser(compile_all(Choice((), (), (), ()))), Unwrapper(LONGEST_LINE)
-    found = [each for line in lines for each in parser.parse_wrapped(line, unwrapper)]
-    found += parser.parse_unwrapped(unwrapper.end())
-    return [as_json(each.record, each.line, each.times) for each in found]
-
-
-def docker(text: str) -> bytes:
-    """Wrap a line, or a part of one, as Docker does."""
-    return json.dumps({"log": text, "stream": "stdout", "time": "2026-11-20T04:30:53.046904Z"}).encode()
-
-
-def test_lines_are_taken_out_of_wrappers() -> None:
-    """Each is read as it was, whatever it was: traffic, messages, lines of something else."""
-    bare = [TCP, "Proxy x started.", "<134>" + HTTPS, "nothing known"]
-    assert parse_wrapped(*(docker(line + "\n") for line in bare)) == [parse(line) for line in bare]
-    assert parse_wrapped(*(line.encode() for line in bare)) == [parse(line) for line in bare]
-
-
-def test_a_line_in_parts_is_one() -> None:
-    """It is read when its last part comes, or when nothing comes any more."""
-    assert parse_wrapped(docker(TCP[:30]), docker(TCP[30:] + "\n")) == [parse(TCP)]
-    assert parse_wrapped(docker(TCP + "\n"), docker(TCP)) == [parse(TCP)] * 2
-
-
-def test_a_repeated_line_says_how_often() -> None:
-    """What rsyslog writes stands for several; `repeated` stands before the fields."""
-    found = parse_wrapped(b"Nov 20 04:30:53 lb haproxy[1]: message repeated 3 times: [ %s]" % TCP.encode())
-    assert found == [parse(TCP) | {"repeated": 3}]
-    assert [*found[0]][:3] == ["kind", "format", "repeated"]
 
 
 # --- When a line was written ------------------------------------------------------------------------------------------

@@ -84,11 +84,11 @@ def test_what_concerns_haproxys_own_settings() -> None:
     assert settings.sample_weight == 4
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "+1", "1.5", "1e3", "", " 1", "01", "1000000000", "٣"])
+@pytest.mark.parametrize("text", ["0", "-1", "+1", "1.5", "1e3", "", " 1", "01", "10000", "٣"])
 def test_what_is_no_weight(text: str) -> None:
     """It is refused in words, and the default stands in its place."""
     settings, problems = read_settings({"sample_weight": [text]}, {})
-    assert problems == [f"--sample-weight: {text!r} is not a whole number from 1 to 999999999"]
+    assert problems == [f"--sample-weight: {text!r} is not a whole number from 1 to 9999"]
     assert settings.sample_weight == 1
 
 

@@ -10,7 +10,7 @@ one of them leads on. Classes are written as what they hold, not as what they la
 Python's engine tests a range in one step, a negated set in as many steps as it has members.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from haproxy_log_exporter.logformat.fields import FIELDS, KINDS, NUMBERS, Field, Holds, Kind
 
@@ -111,6 +111,7 @@ class Composite:
     cut: str = CUT_ELSEWHERE
     optional: bool = False  # printed as nothing where there is nothing to print, and a blank beside it may vanish too
     holds: Holds = Holds.NAME
+    example: str = ""  # where it is not that of its field
 
 
 # What "Connect" lines tell of the two ends: addresses, or numbers of listeners where there are none.
@@ -144,13 +145,13 @@ _METHOD = Part("http_request_method", r"$word++")
 _VERSION = Part("http_version", r"$word++")
 
 COMPOSITES: dict[str, Composite] = {
-    "ft": Composite((Part("frontend_name", r"$name++"), Part("ssl", r"~?")), Kind.WORD),
-    "r": Composite(_REQUEST, Kind.TEXT, holds=Holds.URL),
+    "ft": Composite((Part("frontend_name", r"$name++"), Part("ssl", r"~?")), Kind.WORD, example="web~"),
+    "r": Composite(_REQUEST, Kind.TEXT, holds=Holds.URL, example="GET /search?q=a HTTP/1.1"),
     "HM": _word(_METHOD),
     "HU": _word(_URI),
     "HP": _word(*_PATH),
     "HPO": _word(Part("http_request_path", r"$path++"), optional=True),
-    "HQ": _word(Part("", r"\?"), Part("http_request_query", r"$word*+"), optional=True),
+    "HQ": replace(_word(Part("", r"\?"), Part("http_request_query", r"$word*+"), optional=True), example="?q=a"),
     "HV": _word(_VERSION),
     "[method]": _sample(_METHOD),
     "[capture.req.method]": _sample(_METHOD),
@@ -175,6 +176,7 @@ _UNQUOTED = NUMBERS | {Kind.DATE, Kind.STATE, Kind.LIST}
 
 # +X changes these alone.
 HEXADECIMAL_ALIASES = frozenset({"ci", "cp", "fi", "fp", "bi", "bp", "si", "sp", "Ts", "ms", "pid", "lc", "rt"})
+HEXADECIMAL_ALIASES |= {"Ci", "Cp", "Fi", "Fp", "Bi", "Bp", "Si", "Sp"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from functools import cached_property
 from itertools import compress
 from operator import not_
 
+from haproxy_log_exporter.errors import UsageError
 from haproxy_log_exporter.logformat.aliases import Part
 from haproxy_log_exporter.logformat.elements import Element, Value, find_elements
 from haproxy_log_exporter.logformat.envelopes import ENVELOPE
@@ -83,6 +84,18 @@ class CompiledFormat:
     def cut(self) -> re.Pattern[bytes]:
         """The expression for lines that were cut before their end."""
         return _compile(self.sources[Extent.CUT])
+
+    def prepare(self) -> None:
+        """Compile all expressions now, so that none fails when lines come in.
+
+        Raises:
+            UsageError: where the format is longer than Python's regular expressions can be.
+        """
+        try:
+            _ = self.whole, self.loose, self.cut
+        except (RecursionError, OverflowError, re.error) as error:
+            message = f"log-format: it is too long to be read ({error})"
+            raise UsageError(message) from error
 
     def read(self, chunk: bytes, extent: Extent = Extent.WHOLE) -> Rows:
         """Read a chunk of whole lines, each ending in a newline, as far as `extent` asks."""

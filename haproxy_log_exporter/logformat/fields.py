@@ -62,13 +62,14 @@ _ZONED = tuple(
 )
 _PATH_AND_MORE = "path of the request: no scheme, authority, query or fragment"
 
-# In the order in which `parse` prints them. Samples stand without quotes, blanks and empty arguments.
+# In the order in which `parse` prints them. Some aliases of HAProxy 1.5 had other names (%Ci, %st, …).
+# Samples stand without quotes, blanks and empty arguments.
 FIELDS: tuple[Field, ...] = (
-    Field("client_ip", Kind.ADDRESS, ("ci", "[src]"), "address of the client", "192.0.2.7"),
+    Field("client_ip", Kind.ADDRESS, ("ci", "Ci", "[src]"), "address of the client", "192.0.2.7"),
     Field(
         "client_port",
         Kind.PORT,
-        ("cp", "[src_port]"),
+        ("cp", "Cp", "[src_port]"),
         "port of the client; the listener's number for a unix socket",
         "59616",
     ),
@@ -98,15 +99,17 @@ FIELDS: tuple[Field, ...] = (
     Field("timestamp", Kind.COUNT, ("Ts", "[accept_date]"), "the accept date in seconds since 1970", "1795149053"),
     Field("frontend_name", Kind.WORD, ("f", "[fe_name]"), "frontend that received the connection", "web"),
     Field("ssl", Kind.FLAG, ("[ssl_fc]",), "whether the client's connection was TLS", "1", r"(?:[01]|true|false|-|)"),
-    Field("frontend_ip", Kind.ADDRESS, ("fi", "[dst]"), "address that the client connected to", "192.0.2.1"),
-    Field("frontend_port", Kind.PORT, ("fp", "[dst_port]"), "port that the client connected to", "443"),
+    Field("frontend_ip", Kind.ADDRESS, ("fi", "Fi", "[dst]"), "address that the client connected to", "192.0.2.1"),
+    Field("frontend_port", Kind.PORT, ("fp", "Fp", "[dst_port]"), "port that the client connected to", "443"),
     Field("bind_name", Kind.WORD, (), "name or number of the listener", "1"),
     Field("backend_name", Kind.WORD, ("b", "[be_name]"), "backend that was chosen; the frontend where none was", "app"),
-    Field("backend_source_ip", Kind.ADDRESS, ("bi", "[bc_src]"), "address that HAProxy connected from", "192.0.2.1"),
-    Field("backend_source_port", Kind.PORT, ("bp", "[bc_src_port]"), "port that HAProxy connected from", "41022"),
+    Field(
+        "backend_source_ip", Kind.ADDRESS, ("bi", "Bi", "[bc_src]"), "address that HAProxy connected from", "192.0.2.1"
+    ),
+    Field("backend_source_port", Kind.PORT, ("bp", "Bp", "[bc_src_port]"), "port that HAProxy connected from", "41022"),
     Field("server_name", Kind.WORD, ("s", "[srv_name]"), "server that was chosen, <NOSRV> or an applet in <>", "app1"),
-    Field("server_ip", Kind.ADDRESS, ("si", "[bc_dst]"), "address of the server", "192.0.2.33"),
-    Field("server_port", Kind.PORT, ("sp", "[bc_dst_port]"), "port of the server", "8080"),
+    Field("server_ip", Kind.ADDRESS, ("si", "Si", "[bc_dst]"), "address of the server", "192.0.2.33"),
+    Field("server_port", Kind.PORT, ("sp", "Sp", "[bc_dst_port]"), "port of the server", "8080"),
     Field(
         "time_handshake",
         Kind.TIMER,
@@ -142,11 +145,13 @@ FIELDS: tuple[Field, ...] = (
         "31",
     ),
     Field("time_user", Kind.TIMER, ("Tu", "[txn.timer.user]"), "the whole as the user saw it: without idling", "31"),
-    Field("status_code", Kind.NUMBER, ("ST", "[txn.status]", "[status]"), "HTTP status sent to the client", "200"),
+    Field(
+        "status_code", Kind.NUMBER, ("ST", "st", "[txn.status]", "[status]"), "HTTP status sent to the client", "200"
+    ),
     Field("bytes_read", Kind.SIZE, ("B",), "bytes sent to the client", "5120"),
     Field("bytes_uploaded", Kind.SIZE, ("U",), "bytes received from the client", "312"),
-    Field("request_cookie", Kind.WORD, ("CC",), "captured request cookie", "sid=a1", holds=Holds.WORD),
-    Field("response_cookie", Kind.WORD, ("CS",), "captured response cookie", "sid=b2", holds=Holds.WORD),
+    Field("request_cookie", Kind.WORD, ("CC", "cc"), "captured request cookie", "sid=a1", holds=Holds.WORD),
+    Field("response_cookie", Kind.WORD, ("CS", "cs"), "captured response cookie", "sid=b2", holds=Holds.WORD),
     Field("termination_state", Kind.STATE, ("tsc",), "who ended the session and in which phase", "----", _STATE_HTTP),
     Field(
         "termination_state",

@@ -35,7 +35,11 @@ class Notation:
 
     def value(self, raw: bytes | None) -> bytes | None:
         """Give back the value; None where it is empty."""
-        if not raw or (raw == b"-" and self.dash and not self.quoted) or (raw == b"null" and self.json):
+        if (
+            not raw
+            or (raw == b"-" and self.dash and (self.hexadecimal or not self.quoted))
+            or (raw == b"null" and self.json)
+        ):
             return None
         if self.hexadecimal:
             return self._number(raw)

@@ -117,6 +117,7 @@ _NEXT_START = re.compile(b"\n(?:%b)" % _starts(*_STARTS))
 _NEXT_OTHER = {
     "json": re.compile(b"\n(?:%b)" % _starts("cri", "journal")),
     "cri": re.compile(b"\n(?:%b)" % _starts("json", "journal")),
+    "journal": re.compile(b"\n(?:%b)" % _starts("json", "cri")),
 }
 
 
@@ -209,9 +210,13 @@ class _Parts:
 class Unwrapper:
     """Takes the lines of one source out of their wrappers."""
 
-    def __init__(self, longest_line: int) -> None:
-        """Begin with nothing. No line that is put together is longer than `longest_line`, its newline not counted."""
+    def __init__(self, longest_line: int, *, joins: bool = True) -> None:
+        """Begin with nothing. No line that is put together is longer than `longest_line`, its newline not counted.
+
+        Without `joins`, lines may be of several senders: nothing is made of more than one, nor read over several.
+        """
         self._parts = _Parts(longest_line)
+        self._joins = joins
         self._lines: list[bytes] = []
         self._rest: list[bytes] = []
         self._in_journal = False
@@ -265,6 +270,11 @@ class Unwrapper:
         if start is None or kind is None:
             self._rest.append(chunk[position:])
             return len(chunk)
+        if kind == "journal" and not self._joins:
+            following = _NEXT_OTHER[kind].search(chunk, start.start(kind))
+            stop = following.start() + 1 if following else len(chunk)
+            self._rest.append(chunk[position:stop])
+            return stop
         if kind == "journal":
             begin = start.start(kind)
             self._rest.append(chunk[position:begin])
@@ -293,6 +303,8 @@ class Unwrapper:
             return b""
         if numbers := found.get("numbers"):
             return bytes(map(int, numbers[1:-1].split(b","))) + b"\n"
+        if not self._joins:
+            return (_unescape(found["body"]) if "key" in found else found["body"]) + b"\n"
         if "key" not in found:
             return self._parts.add(found["stream"], found["body"] + (b"" if found["part"] else b"\n"))
         line = _unescape(found["body"])

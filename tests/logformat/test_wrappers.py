@@ -200,8 +200,8 @@ def test_repeated_lines(envelope: bytes) -> None:
 def test_repeated_lines_are_grouped() -> None:
     """Those that stand for as many are given together, whether they are in a wrapper or not."""
     repeated = b"message repeated %d times: [ %b]\n"
-    chunk = repeated % (2, b"a") + cri(repeated[:-1] % (999999999, b"b")) + cri(repeated[:-1] % (2, b"c"))
-    assert sorted(unwrap(chunk).repeated) == [(2, b"c\na\n"), (999999999, b"b\n")]
+    chunk = repeated % (2, b"a") + cri(repeated[:-1] % (999999, b"b")) + cri(repeated[:-1] % (2, b"c"))
+    assert sorted(unwrap(chunk).repeated) == [(2, b"c\na\n"), (999999, b"b\n")]
     assert Unwrapper(LONGEST).unwrap(repeated % (2, b"a") + repeated % (2, b"b")).repeated == [(2, b"a\nb\n")]
 
 
@@ -210,7 +210,7 @@ def test_repeated_lines_are_grouped() -> None:
     [
         b"message repeated 0 times: [ a]",
         b"message repeated 01 times: [ a]",
-        b"message repeated 1000000000 times: [ a]",
+        b"message repeated 1000000 times: [ a]",
         b"message repeated 2 times: [ a",
         b"message repeated 2 times: [ ]",
         b"message repeated 2 times: a]",
