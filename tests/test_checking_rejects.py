@@ -164,10 +164,11 @@ def test_every_rejected_line_is_told_of(tmp_path: Path) -> None:
         HEADER + b"message repeated 4 times: [ garbage]",
         *[b"2026-11-20T04:30:53.0Z stdout P " + b"x" * 60_000] * 2,
         b"2026-11-20T04:30:53.0Z stdout F x",
+        b"2026-11-20T04:30:53.0Z stdout P garbage without an end",
     ]
     told = tell(write(tmp_path / "a.log", *lines))
-    assert read_summary(told)["rejected"] == 7
-    assert accounted(told) == 7
+    assert read_summary(told)["rejected"] == 8
+    assert accounted(told) == 8
 
 
 _HOSTILE = (

@@ -12,6 +12,7 @@ from haproxy_log_exporter.formats import find_formats
 from haproxy_log_exporter.logformat.compiler import compile_format
 from haproxy_log_exporter.logformat.presets import PRESETS
 from haproxy_log_exporter.records import Parser
+from tests.logformat import ENVELOPES
 from tests.support import FIXTURES
 
 HEADER = "<134>Nov 20 04:30:27 lb1 haproxy[24562]: "
@@ -91,6 +92,19 @@ def test_a_value_that_cannot_be_is_where_it_stops(place: int, header: str) -> No
         expected, _, named = stop.expected.partition(" (")
         assert {*named.rstrip(")").split(", ")} == fields
         assert stop.format != "httplog" or expected == name
+
+
+@pytest.mark.parametrize("name", ENVELOPES)
+def test_no_header_is_taken_for_the_line(name: str) -> None:
+    """Whatever stands before a line, what is counted and named is the line's; nor is the line taken for a header."""
+    header = ENVELOPES[name]
+    for names, line, expected in (
+        (("httplog",), LINE.replace(" 200 ", " x ").encode(), "%ST (status_code)"),
+        (("client %ci: %ST",), b"client 192.0.2.7: x", "%ST (status_code)"),
+        (("%ci %[src] [%pid] %ST",), b"192.0.2.7 192.0.2.7 [42] x", "%ST (status_code)"),
+    ):
+        stop = diagnose(*names).find_stop(header + line)
+        assert [stop.position, stop.expected] == [len(header) + line.index(b" x") + 1, expected]
 
 
 @pytest.mark.parametrize("place", range(len(ITEMS) - 2))  # behind the last but one there may be captured headers

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from haproxy_log_exporter import __version__
+from haproxy_log_exporter.messages import printable
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -46,7 +47,7 @@ _REJECTS = """<h2>Lines that were rejected last</h2>
 
 def index_page(telemetry_path: str, sources: Sequence[str], rejects: Mapping[str, Sequence[bytes]]) -> str:
     """Write the page; every value is escaped."""
-    lines = [line.decode("utf-8", "backslashreplace") for each in rejects.values() for line in each]
+    lines = [printable(line) for each in rejects.values() for line in each]
     return _PAGE.format(
         version=escape(__version__),
         path=escape(telemetry_path),

@@ -147,6 +147,8 @@ def test_json_of_bytes_is_read_back(value: bytes) -> None:
 
 @given(st.lists(BYTES.map(lambda octets: octets.replace(b'"', b"#22")), min_size=1, max_size=4))
 def test_a_list_of_json_is_read_back(headers: list[bytes]) -> None:
-    """Each header is what it was, whatever is in it: brackets, commas, backslashes."""
+    """Each header is what it was, whatever is in it: brackets, commas, backslashes; a dash is one that is missing."""
     written = b", ".join(b'"%s"' % header.replace(b"\\", rb"\\") for header in headers)
-    assert Notation(quoted=True, json=True, listed=True).headers(b"[%s]" % written) == headers
+    assert Notation(quoted=True, json=True, listed=True).headers(b"[%s]" % written) == [
+        b"" if header == b"-" else header for header in headers
+    ]
