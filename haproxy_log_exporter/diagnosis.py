@@ -16,7 +16,6 @@ from haproxy_log_exporter.logformat.presets import PRESETS
 from haproxy_log_exporter.logformat.tokens import tokenize
 from haproxy_log_exporter.records import Parser
 
-_BEGINNINGS = [re.compile(pattern.encode("latin-1")) for pattern in BEGINNINGS]
 _WEB_SERVER = re.compile(rb'\S+ \S+ \S+ \[[^]]+\] "[^"]*" [0-9]{3} (?:[0-9]+|-)(?: |$)')
 _OPTIONS = {
     "httplog": "option httplog",
@@ -64,7 +63,7 @@ class Diagnosis:
 
     def find_stop(self, line: bytes) -> Stop:
         """Find the format that the line fits the furthest, and where it stops to do so."""
-        starts = {match.end() for match in (pattern.match(line) for pattern in _BEGINNINGS) if match}
+        starts = {match.end() for match in (pattern.match(line) for pattern in BEGINNINGS) if match}
         stops = (probe.find_stop(line, start) for start in sorted(starts) for probe in self._probes)
         return max(stops, key=lambda stop: (stop.element, stop.position))
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from haproxy_log_exporter.labels.catalogue import Label, Reading, read_label
 from haproxy_log_exporter.logformat.compiler import compile_message
-from haproxy_log_exporter.logformat.envelopes import ENVELOPE
+from haproxy_log_exporter.logformat.envelopes import find_message
 from haproxy_log_exporter.logformat.fields import KINDS, NUMBERS, Kind
 from haproxy_log_exporter.logformat.notation import PLAIN, Notation
 from haproxy_log_exporter.logformat.presets import NOTICES
@@ -23,8 +23,6 @@ _READ_AS_LABELS = {
 }
 _NUMBER = re.compile(rb"[-+]?[0-9]{1,19}")
 _DATES = ("%d/%b/%Y:%H:%M:%S.%f", "%d/%b/%Y:%H:%M:%S %z", "%d/%b/%Y:%H:%M:%S")
-
-_ENVELOPE = re.compile(ENVELOPE.encode("latin-1"))
 
 Fields = dict[str, bytes | None]
 
@@ -106,8 +104,7 @@ def _record(reader: Reader, rows: Rows, *, truncated: bool) -> Record:
 
 def _message(line: bytes) -> bytes:
     """Cut the envelope off a notice."""
-    envelope = _ENVELOPE.match(line)
-    return line[envelope.end() :] if envelope else line
+    return line[find_message(line) :]
 
 
 def as_json(record: Record, line: bytes, times: int = 1) -> dict[str, Any]:

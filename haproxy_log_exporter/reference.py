@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from haproxy.line import Line
 
 from haproxy_log_exporter.logformat.compiler import Wanted
-from haproxy_log_exporter.logformat.envelopes import ENVELOPE
+from haproxy_log_exporter.logformat.envelopes import find_message
 from haproxy_log_exporter.logformat.notation import Notation
 from haproxy_log_exporter.logformat.reader import Column, Extent, Rows
 
@@ -47,7 +47,6 @@ _ATTRIBUTES = {
     "http_version": "http_request_protocol",
 }
 
-_ENVELOPE = re.compile(ENVELOPE.encode("latin-1"))
 _WANTS_HEADER = not hasattr(Line, "get_ip")  # a method of 2.0's, a property `ip` since
 
 
@@ -86,8 +85,7 @@ class ReferenceReader:
 
 def read_line(raw: bytes) -> Line | None:
     """Let the library read a line, whatever envelope it is in; None where it says that it is not valid."""
-    envelope = _ENVELOPE.match(raw)
-    message = raw[envelope.end() if envelope else 0 :].decode("utf-8", "surrogateescape")
+    message = raw[find_message(raw) :].decode("utf-8", "surrogateescape")
     with contextlib.redirect_stdout(io.StringIO()):  # it prints requests that it cannot read
         try:
             line = Line(f"haproxy[1]: {message}" if _WANTS_HEADER else message)

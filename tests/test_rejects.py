@@ -41,7 +41,7 @@ def test_rejected_lines_are_named_at_most_once_a_minute(caplog: pytest.LogCaptur
     assert log.reject("a", b"z") == []
     assert log.reject("a", b"\xff\n\x1b[2J") == []
     log.now = 60.0
-    assert log.reject("a") == ["a: 2 lines rejected; the last: \\xff\n\x1b[2J"]
+    assert log.reject("a") == [r"a: 2 lines rejected; the last: \xff\n\x1b[2J"]
     log.now = 1000.0
     assert log.reject("a") == []
     assert log.reject("a", b"again") == ["a: 1 lines rejected; the last: again"]
@@ -76,5 +76,5 @@ def test_a_service_names_rejected_lines(tmp_path: Path) -> None:
         page = exporter.get("/")[0].decode()
         assert exporter.stop() == 0
     assert "more &lt;garbage&gt;" in page
-    assert times_said(exporter, f"{log}: 1 lines rejected; the last: garbage\\xff \x1b[2J") == 1
+    assert times_said(exporter, rf"{log}: 1 lines rejected; the last: garbage\xff \x1b[2J") == 1
     assert times_said(exporter, "lines rejected") == 1

@@ -145,7 +145,7 @@ _METHOD = Part("http_request_method", r"$word++")
 _VERSION = Part("http_version", r"$word++")
 
 COMPOSITES: dict[str, Composite] = {
-    "ft": Composite((Part("frontend_name", r"$name++"), Part("ssl", r"~?")), Kind.WORD, example="web~"),
+    "ft": Composite((Part("frontend_name", r"$name++"), Part("ssl", r"~?+")), Kind.WORD, example="web~"),
     "r": Composite(_REQUEST, Kind.TEXT, holds=Holds.URL, example="GET /search?q=a HTTP/1.1"),
     "HM": _word(_METHOD),
     "HU": _word(_URI),

@@ -281,6 +281,8 @@ def fill(pattern: str, stops: bytes, rest: Rest = _NOTHING) -> str:
     With a `rest`, the first stop may be part of the value where the rest does not fit behind it.
     """
     stop = stops[:1]
+    if stop == b"~":
+        pattern = pattern.replace("~?+", "~?")  # gives back the literal's
     end = f"{re.escape(stop.decode('latin-1'))}(?!{rest.pattern})"
 
     def byte_class(match: re.Match[str]) -> str:

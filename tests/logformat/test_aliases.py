@@ -159,6 +159,13 @@ EXAMPLES: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
+# What aliases were called in HAProxy 1.5 and before, and some still.
+FORMER = {
+    **{name.title(): name for name in ("bi", "bp", "ci", "cp", "fi", "fp", "si", "sp")},
+    **{name.lower(): name for name in ("CC", "CS", "ST")},
+}
+EXAMPLES |= {former: EXAMPLES[name] for former, name in FORMER.items()}
+
 # Aliases that print no field are no format by themselves.
 FIELDLESS = {name for name, alias in ALIASES.items() if not alias.fields}
 
@@ -248,7 +255,7 @@ def test_what_a_client_chooses_is_known_by_what_it_may_hold() -> None:
     held = {holds: {name for name, alias in ALIASES.items() if alias.holds is holds} for holds in Holds}
     assert held[Holds.URL] == {"r", "HM", "HU", "HP", "HPO", "HQ", "HV"}
     assert held[Holds.WORD] == {
-        *("CC", "CS", "ID", "[unique-id]", "[ssl_fc_sni]", "[query]", "[method]", "[path]", "[url]"),
+        *("CC", "CS", "cc", "cs", "ID", "[unique-id]", "[ssl_fc_sni]", "[query]", "[method]", "[path]", "[url]"),
         *("[capture.req.method]", "[capture.req.uri]", "[capture.req.ver]"),
     }
     assert held[Holds.TEXT] == {"hr", "hs", "hrl", "hsl", "[fc_err_str]", "[message]"}

@@ -44,7 +44,7 @@ def test_what_cannot_be_read_is_shown_with_a_caret(source: str, place: int, prob
 
 def test_an_unknown_item_is_answered_with_those_that_there_are() -> None:
     """The message lists HAProxy's aliases, and nothing that is only for its fixed messages."""
-    with pytest.raises(UsageError, match=r"%B, %CC, .*%tsc") as caught:
+    with pytest.raises(UsageError, match=r"%B, %Bi, %Bp, %CC, .*%tsc") as caught:
         compile_format("x", "http", "%xyz")
     assert "[" not in str(caught.value).split("\n")[0]
 
