@@ -9,14 +9,14 @@ from functools import cached_property
 from haproxy_log_exporter.formats import Format
 from haproxy_log_exporter.logformat.compiler import compile_format
 from haproxy_log_exporter.logformat.elements import Element, find_elements
-from haproxy_log_exporter.logformat.envelopes import BEGINNINGS
+from haproxy_log_exporter.logformat.envelopes import BEGINNINGS, find_message
 from haproxy_log_exporter.logformat.fields import Kind
 from haproxy_log_exporter.logformat.patterns import Writer
 from haproxy_log_exporter.logformat.presets import PRESETS
 from haproxy_log_exporter.logformat.tokens import tokenize
 from haproxy_log_exporter.records import Parser
 
-_WEB_SERVER = re.compile(rb'\S+ \S+ \S+ \[[^]]+\] "[^"]*" [0-9]{3} (?:[0-9]+|-)(?: |$)')
+_WEB_SERVER = re.compile(rb'(?>\S+:[0-9]+ )?\S+ \S+ \S+ \[[^]]+\] "[^"]*" [0-9]{3} (?:[0-9]+|-)(?: |$)')
 _OPTIONS = {
     "httplog": "option httplog",
     "httpslog": "option httpslog",
@@ -76,7 +76,7 @@ class Diagnosis:
             return "this is JSON: give the log-format that writes it with --format, or --haproxy-config"
         if found := self._behind_a_header(line):
             return found
-        if _WEB_SERVER.match(line):
+        if _WEB_SERVER.match(line, find_message(line)):
             return "this looks like a web server's own access log, not HAProxy's"
         if stop.ends and stop.element > _FEW_ELEMENTS:
             return "the line ends here: it was cut; give HAProxy's log line a larger len, as in len 8192"

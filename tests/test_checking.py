@@ -250,3 +250,10 @@ def test_captured_headers_are_told_by_name() -> None:
         "web": named, "clf": {"request_header_host"}, "tls": set(), "plainhttps": set(), "asap": set(), "tcp": set(),
         "deflog": set(),
     }  # fmt: skip
+
+
+def test_steps_that_are_left_out_are_told(tmp_path: Path) -> None:
+    """Only where there are some: what is parsed, noticed, filtered and rejected is all lines."""
+    (tmp_path / "steps.log").write_bytes(b"txn_close 200 5\ntxn_accept 0 0\nx\n")
+    told = json.loads(run("check", "--json", "--format", "%OG %ST %B", tmp_path / "steps.log").stdout)
+    assert (told["lines"], told["parsed"], told["filtered"], told["rejected"]) == (3, 1, 1, 1)
