@@ -114,7 +114,7 @@ def _summary(shown: Shown) -> dict[str, Any]:
     for tally in shown.tallies.values():
         for name in ("counted", "notices", "filtered", "rejected", "truncated"):
             setattr(total, name, getattr(total, name) + getattr(tally, name))
-    found: dict[str, Any] = {
+    return {
         "lines": total.lines,
         "parsed": total.counted,
         "formats": dict(shown.parsed.most_common()),
@@ -122,14 +122,15 @@ def _summary(shown: Shown) -> dict[str, Any]:
         "notices": total.notices,
         "truncated": total.truncated,
     }
-    return found | ({"filtered": total.filtered} if total.filtered else {})
 
 
 def _summary_lines(found: dict[str, Any]) -> list[str]:
     lines = found["lines"]
     rows = [("lines", lines), ("parsed", found["parsed"])]
     rows += [(f"  {name}", count) for name, count in found["formats"].items()]
-    rows += [(name, found[name]) for name in ("truncated", "notices", "filtered", "rejected") if name in found]
+    rows += [(name, found[name]) for name in ("truncated", "notices", "rejected")]
+    filtered = lines - found["parsed"] - found["notices"] - found["rejected"]
+    rows += [("filtered", filtered)] if filtered else []
     return [f"{name:<20}{count:>12}  {_share(count, lines)}" for name, count in rows]
 
 

@@ -16,7 +16,8 @@ from haproxy_log_exporter.logformat.presets import PRESETS
 from haproxy_log_exporter.logformat.tokens import tokenize
 from haproxy_log_exporter.records import Parser
 
-_WEB_SERVER = re.compile(rb'(?>\S+:[0-9]+ )?\S+ \S+ \S+ \[[^]]+\] "[^"]*" [0-9]{3} (?:[0-9]+|-)(?: |$)')
+# Common and combined; HAProxy's own has two empty words behind.
+_WEB_SERVER = re.compile(rb'(?>\S+:[0-9]+ )?\S+ \S+ \S+ \[[^]]+\] "[^"]*" [0-9]{3} (?:[0-9]+|-)(?! "" ")(?: |$)')
 _OPTIONS = {
     "httplog": "option httplog",
     "httpslog": "option httpslog",

@@ -253,7 +253,7 @@ def test_captured_headers_are_told_by_name() -> None:
 
 
 def test_steps_that_are_left_out_are_told(tmp_path: Path) -> None:
-    """Only where there are some: what is parsed, noticed, filtered and rejected is all lines."""
-    (tmp_path / "steps.log").write_bytes(b"txn_close 200 5\ntxn_accept 0 0\nx\n")
-    told = json.loads(run("check", "--json", "--format", "%OG %ST %B", tmp_path / "steps.log").stdout)
-    assert (told["lines"], told["parsed"], told["filtered"], told["rejected"]) == (3, 1, 1, 1)
+    """To people: what is parsed, noticed, filtered and rejected is all lines."""
+    log = write(tmp_path / "steps.log", b"txn_close 200 5", b"txn_accept 0 0", b"x")
+    told = run("check", "--format", "%OG %ST %B", log).stdout.decode().splitlines()
+    assert [line.split()[1] for line in told if line.startswith(("lines", "parsed", "filtered"))] == ["3", "1", "1"]
