@@ -82,7 +82,7 @@ class _Tokenizer:
         self.source = source
         self.at = 0
         self.common: frozenset[str] = frozenset()  # given by the last %o
-        self.everywhere: frozenset[str] | None = None  # given by every %o
+        self.everywhere: frozenset[str] = frozenset()  # given by every %o that gives any
 
     def written(self) -> list[Item]:
         found: list[Item] = []
@@ -98,7 +98,7 @@ class _Tokenizer:
         found: list[Item] = []
         for item in self.written():
             if item.name == "o":
-                self.everywhere = item.flags if self.everywhere is None else self.everywhere & item.flags
+                self.everywhere = self.everywhere & item.flags if self.everywhere else item.flags
             elif not found and item.text == " ":
                 continue
             elif found and not item.name and not found[-1].name:
@@ -106,7 +106,7 @@ class _Tokenizer:
                 found[-1] = replace(found[-1], text=text, written=written)
             else:
                 found.append(item)
-        return _as_object(found) if "json" in (self.everywhere or ()) else found
+        return _as_object(found) if "json" in self.everywhere else found
 
     def _is_value(self) -> bool:
         return self.source[self.at] == "%" and not self.source.startswith("%%", self.at)
