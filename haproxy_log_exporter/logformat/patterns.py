@@ -24,7 +24,6 @@ _GREEDY = re.compile(r"\+\+")
 _SOME_TEXT = r"$text++"
 _JSON_STRING = rf'"{_ESCAPED_TEXT}"'
 
-
 # How many elements behind what is needed are told apart in a cut line, and how many bytes of a literal.
 _DEEPEST = 40
 _MOST_BEGINNINGS = 16
@@ -37,11 +36,23 @@ class Rest(NamedTuple):
     tries: str = "*"
 
 
+class Shape(NamedTuple):
+    """What is written to look ahead with: each value goes just up to its own stop.
+
+    `behind` is the byte behind which it must fit. Names that may hold their stop give back what they took too much;
+    where there are several, none does, for they would multiply.
+    """
+
+    behind: bytes
+    names_give_back: bool
+
+
 _NOTHING = Rest("")
 _NO_GUARDS: Guards = {}
 
 # Where a look ahead may go over the same bytes again, this keeps a hostile line from taking long.
 _SOME_TRIES = "{0,64}"
+# So many values that can be read in two ways are no harm: httplog has them.
 _FEW = 6
 _BOUNDED = NUMBERS | {Kind.DATE, Kind.STATE}
 
@@ -60,27 +71,23 @@ class Writer:
         extent: Extent = Extent.WHOLE,
         *,
         guards: Guards = _NO_GUARDS,
-        behind: bytes = b"",
+        shape: Shape | None = None,
     ) -> None:
-        """Write nothing yet.
-
-        `behind` is the byte in a value behind which this is written: then each value goes just up to its own stop.
-        """
+        """Write nothing yet."""
         self._elements = elements
         self._wanted = wanted
         self._starts = {first: fields for (first, _), fields in runs.items()}
         self._ends = {last for _, last in runs}
         self._extent = extent
         self._guards = guards
-        self._behind = behind
+        self._shape_of = shape
         # Values that can be read in two ways multiply where a line fails behind them; a few cost less than atomic
         # groups.
-        self._atomic = bool(behind) or sum(map(_has_two_readings, elements)) > _FEW
+        self._atomic = bool(shape) or sum(map(_has_two_readings, elements)) > _FEW
         lists = [
             index for index, element in enumerate(elements) if element.value and element.value.alias.kind is Kind.LIST
         ]
         self._lists_that_give_back = lists[-2:]
-        self._several_names = False  # of which none gives back then, for they would multiply
         self.groups: list[tuple[str, ...]] = []
 
     def whole(self, begin: int = 0, end: int | None = None, skip: int = 0) -> str:
@@ -178,9 +185,9 @@ class Writer:
                 return self._parts((Part(parts[0].name, _ESCAPED_TEXT),), stop, _NOTHING)
             parts = (Part(parts[0].name, self._fragment(index, value, parts[0].pattern)),)
         # What cannot hold the byte behind which this is written ends there as well, and no look ahead goes further.
-        apart = self._behind if self._behind and not value.may_hold(self._behind) else b""
-        if self._behind and value.may_hold_stop() and value.alias.holds is Holds.NAME and not self._several_names:
-            # Here a name is not looked behind of: it gives back what it took too much.
+        shape = self._shape_of
+        apart = shape.behind if shape and not value.may_hold(shape.behind) else b""
+        if shape and shape.names_give_back and value.may_hold_stop() and value.alias.holds is Holds.NAME:
             return _GREEDY.sub("{1,255}", self._parts(parts, apart, _NOTHING))
         return self._parts(parts, stop + apart, self._rest(index, value))
 
@@ -203,7 +210,7 @@ class Writer:
         if alias.kind is Kind.ADDRESS and stop != b":":
             return FRAGMENTS[Kind.WORD]  # no port follows: all of its colons are its own
         behind_port = [element.literal[:1] for element in self._elements[index + 3 : index + 4]]
-        if alias.kind is Kind.ADDRESS and behind_port == [":"] and not self._behind:
+        if alias.kind is Kind.ADDRESS and behind_port == [":"] and not self._shape_of:
             return ADDRESS_BEFORE.replace("$rest", self._shape(index, value)[0])
         return fragment
 
@@ -224,11 +231,11 @@ class Writer:
         alias = value.alias
         if alias.kind is Kind.LIST:
             return index in self._lists_that_give_back
-        return alias.name == "ft" or bool(self._behind and alias.holds is Holds.NAME and value.may_hold_stop())
+        return alias.name == "ft" or bool(self._shape_of and alias.holds is Holds.NAME and value.may_hold_stop())
 
     def _rest(self, index: int, value: Value) -> Rest:
         """Write what must fit behind a value that may hold the byte behind it; nothing where it cannot."""
-        if self._behind or not value.may_hold_stop(loose=self._extent is Extent.LOOSE):
+        if self._shape_of or not value.may_hold_stop(loose=self._extent is Extent.LOOSE):
             return _NOTHING
         if self._extent is Extent.CUT:
             literal = self._elements[index + 1].literal[1:]
@@ -242,10 +249,10 @@ class Writer:
         end = index + 2
         while end < len(self._elements) and not self._is_open(self._elements[end]):
             end += 1
-        writer = Writer(self._elements, frozenset(), {}, self._extent, behind=value.stop)
         values = [element.value for element in self._elements[index + 1 : end] if element.value]
         names = [each for each in values if each.alias.holds is Holds.NAME and each.may_hold_stop()]
-        writer._several_names = len(names) > 1
+        shape = Shape(value.stop, names_give_back=len(names) <= 1)
+        writer = Writer(self._elements, frozenset(), {}, self._extent, shape=shape)
         return writer.whole(index + 1, end, skip=1) + ("\n" if end == len(self._elements) else ""), values
 
     def _is_open(self, element: Element) -> bool:
