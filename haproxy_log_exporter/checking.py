@@ -95,7 +95,7 @@ def _proxy(proxy: Proxy) -> dict[str, Any]:
     return {
         "name": proxy.name,
         "section": proxy.section,
-        "formats": [each.name or each.source for each in formats],
+        "formats": [each.preset or each.source for each in proxy.formats],
         "labels": fillable([each for each in formats if each.kind in ("http", "tcp")]).labels(),
     }
 
