@@ -26,7 +26,7 @@ _SERVING = ("listen_address", "telemetry_path")
 _WRONG_USAGE = 2
 
 _OPTIONAL_TEXT = Optional[str]  # noqa: UP045 -- typer 0.7 does not know `str | None`
-_OPTIONAL_TEXTS = Optional[list[str]]  # noqa: UP045 -- as above
+_OPTIONAL_TEXTS = Optional[list[str]]  # noqa: UP045 -- typer 0.7 does not know `| None`
 
 app = typer.Typer(
     help="Prometheus metrics from HAProxy's log lines.",
@@ -190,7 +190,7 @@ def serve(given: Given) -> None:
 @_command(*_COUNTING, *_MESSAGES, arguments=_LOGS)
 def count(given: Given) -> None:
     """Read finished logs and print the metrics of all of them."""
-    from haproxy_log_exporter.counting import count_files  # noqa: PLC0415 -- as above
+    from haproxy_log_exporter.counting import count_files  # noqa: PLC0415 -- not needed by the other commands
 
     count_files(given.choice, given.paths)
 
@@ -198,7 +198,7 @@ def count(given: Given) -> None:
 @_command(*_FORMATS, *_MESSAGES, arguments=_LOGS)
 def parse(given: Given) -> None:
     """Print one JSON object for each line."""
-    from haproxy_log_exporter.counting import parse_files  # noqa: PLC0415 -- as above
+    from haproxy_log_exporter.counting import parse_files  # noqa: PLC0415 -- not needed by the other commands
 
     parse_files(given.choice, given.paths)
 
@@ -206,7 +206,7 @@ def parse(given: Given) -> None:
 @_command(*_COUNTING, *_MESSAGES, arguments=replace(_LOGS, needed=False), json=True)
 def check(given: Given) -> None:
     """Verify options and haproxy.cfg; of logs, tell how much is read, and why the rest is not."""
-    from haproxy_log_exporter.checking import check  # noqa: PLC0415 -- as above
+    from haproxy_log_exporter.checking import check  # noqa: PLC0415 -- not needed by the other commands
 
     check(given.choice, given.config, given.paths, as_json=given.as_json)
 
@@ -214,7 +214,7 @@ def check(given: Given) -> None:
 @_command(arguments=Arguments("FORMAT…", "HAProxy log-format strings, or presets' names."), json=True)
 def explain(given: Given) -> None:
     """Show a log-format string item by item."""
-    from haproxy_log_exporter.explaining import explain_formats  # noqa: PLC0415 -- as above
+    from haproxy_log_exporter.explaining import explain_formats  # noqa: PLC0415 -- not needed by the other commands
 
     explain_formats(given.paths, as_json=given.as_json)
 
@@ -222,6 +222,6 @@ def explain(given: Given) -> None:
 @_command(*_SERVING, *_MESSAGES)
 def demo(given: Given) -> None:
     """Show the whole on replayed lines, without HAProxy."""
-    from haproxy_log_exporter.demo import run_demo  # noqa: PLC0415 -- as above
+    from haproxy_log_exporter.demo import run_demo  # noqa: PLC0415 -- not needed by the other commands
 
     run_demo(given.settings)

@@ -149,7 +149,7 @@ def _silent() -> Iterator[Progress]:
 
 @contextmanager
 def _bar(paths: Sequence[str]) -> Iterator[Progress]:
-    from rich import progress as rich  # noqa: PLC0415 -- as above
+    from rich import progress as rich  # noqa: PLC0415 -- only for a terminal
     from rich.console import Console  # noqa: PLC0415 -- only for a terminal
 
     sizes = [os.path.getsize(path) for path in paths if os.path.isfile(path)]

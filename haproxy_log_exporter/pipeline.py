@@ -4,7 +4,8 @@
 
 Each reader takes its lines out of the chunk and hands on the rest. What all leave is taken out of the wrappers of
 containers and journals and tried again; then blanks are let be in cookies; then come HAProxy's own messages, and lines
-cut before their end. What is left then is rejected. So for each source, at any flush:
+cut before their end. What is left then is rejected. Only where the last chunk was of containers alone, and this one is
+too, are wrappers opened first: no format reads such lines, and all would try. So for each source, at any flush:
 lines = counted + notices + filtered + rejected.
 """
 

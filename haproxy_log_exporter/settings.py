@@ -184,9 +184,9 @@ def default_text(name: str) -> str:
 def read_settings(given: Mapping[str, Sequence[str]], environment: Mapping[str, str]) -> tuple[Settings, list[str]]:
     """Make Settings of texts: what was given by name, else the environment, else the defaults.
 
-    Only the knobs that are named in `given` are read. In a variable, a line each holds the values of an option that can
-    be repeated. Every mistake is told, naming its
-    option or variable; the default stands in its place, so that the rest can be looked at as well.
+    Only the knobs that are named in `given` are read. A variable of an option that can be repeated has a value a line.
+    Every mistake is told, naming its option or variable; the default stands in its place, so that the rest can be
+    looked at as well.
     """
     values: dict[str, Any] = {}
     problems: list[str] = []

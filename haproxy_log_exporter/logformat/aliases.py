@@ -193,7 +193,12 @@ class Alias:
     @property
     def quotable(self) -> bool:
         """Whether +Q puts it in quotes. What a sample gives is text to HAProxy, numbers too."""
-        return self.kind not in _UNQUOTED or self.name.startswith("[")
+        return self.kind not in _UNQUOTED or self.is_sample
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether it is a sample expression."""
+        return is_sample(self.name)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -205,6 +210,11 @@ class Alias:
         """The field that it is there for; "" where all that it prints is told elsewhere."""
         fields = self.fields
         return next((name for name in fields if KINDS.get(name) is not Kind.FLAG), fields[0] if fields else "")
+
+
+def is_sample(name: str) -> bool:
+    """Whether the name of an item or alias is a sample expression in its brackets."""
+    return name.startswith("[")
 
 
 def _names(parts: tuple[Part, ...]) -> list[str]:
@@ -230,7 +240,7 @@ def _aliases() -> dict[str, Alias]:
 def field_alias(field: Field, name: str) -> Alias:
     """Say how an alias is written that prints one field alone."""
     fragment = field.fragment or FRAGMENTS.get(field.kind, "")
-    if name.startswith("[") and field.kind in NUMBERS:
+    if is_sample(name) and field.kind in NUMBERS:
         fragment = SAMPLED_NUMBER
     cut = CUT_FRAGMENTS.get(field.kind, CUT_ELSEWHERE)
     return Alias(name, (Part(field.name, fragment),), field.kind, cut, holds=field.holds)

@@ -12,6 +12,7 @@ from haproxy_log_exporter.logformat.aliases import (
     HEXADECIMAL_ALIASES,
     Alias,
     Part,
+    is_sample,
 )
 from haproxy_log_exporter.logformat.fields import NUMBERS, Holds, Kind
 from haproxy_log_exporter.logformat.notation import Notation
@@ -130,12 +131,12 @@ def _value(source: str, item: Item) -> Value:
     if "cbor" in item.flags:
         complain(source, item.position, "+cbor writes bytes that are no lines, and is not read; there is +json")
     name, converted, json = item.name, _JSON_CONVERTER.search(item.name), "json" in item.flags
-    if name.startswith("["):
+    if is_sample(name):
         alias, label = _find_sample(_JSON_CONVERTER.sub("]", name), item.label)
     else:
         found = ALIASES.get(name)
         if found is None:
-            known = ", ".join(f"%{each}" for each in sorted(ALIASES) if not each.startswith("["))
+            known = ", ".join(f"%{each}" for each in sorted(ALIASES) if not is_sample(each))
             complain(source, item.position, f"unknown item %{name}; there are {known}")
         alias, label = found, as_label(item.label)
     hexadecimal = "X" in item.flags and alias.name in HEXADECIMAL_ALIASES
@@ -174,7 +175,7 @@ def _as_flagged(alias: Alias, notation: Notation) -> Alias:
     parts = alias.parts
     if notation.hexadecimal:
         parts = (Part(alias.fields[0], HEXADECIMAL),)
-    if notation.quoted and (notation.hexadecimal or alias.kind is Kind.PORT) and not alias.name.startswith("["):
+    if notation.quoted and (notation.hexadecimal or alias.kind is Kind.PORT) and not alias.is_sample:
         parts = (Part("", '(?:""|'), *parts, Part("", ")"))  # a number has no quotes, but where there is none
     if notation.quoted and alias.kind is Kind.BLOCK:
         parts = (Part("", '"'), *parts, Part("", '"'))
@@ -196,7 +197,7 @@ def _find_sample(expression: str, given: str) -> tuple[Alias, str]:
 
 def made_names() -> frozenset[str]:
     """List the names made of samples that fill a field with a name of its own: they need not be told."""
-    return frozenset(sample_name(name) for name in ALIASES if name.startswith("["))
+    return frozenset(sample_name(name) for name in ALIASES if is_sample(name))
 
 
 def sample_name(expression: str) -> str:
