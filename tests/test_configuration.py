@@ -228,3 +228,13 @@ def test_a_file_that_changes_while_it_is_read_has_changed_after(
     monkeypatch.setattr(configuration, "read_config", read_slowly)
     assert names(config.read()) == ["a"]
     assert config.has_changed()
+
+
+@pytest.mark.timeout(30)
+def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    """Nobody waits for what a pipe may bring."""
+    os.mkfifo(tmp_path / "haproxy.cfg")
+    with pytest.raises(UsageError, match="is not a regular file"):
+        ConfigFiles([str(tmp_path / "haproxy.cfg")]).read()
+    with pytest.raises(UsageError, match="is not a regular file"):
+        ConfigFiles([str(tmp_path)]).read()

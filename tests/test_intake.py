@@ -148,6 +148,32 @@ def test_a_line_that_is_too_long_in_all_its_parts_is_rejected_once() -> None:
     assert pipeline.shown().rejects["test"] == ()
 
 
+def test_lines_of_many_senders_are_never_parts_of_one_another() -> None:
+    """Nothing that one sends makes the others' lines vanish, or joins them."""
+    pipeline = build()
+    intake = pipeline.intake("test", one_sender=False)
+    part = b'{"log":"part of a line","stream":"stdout","time":"2026-11-20T04:30:53Z"}'
+    field = b"SYSLOG_RAW\n" + (1 << 29).to_bytes(8, "little") + b"zz"
+    wrapped = json.dumps({"log": HTTP.decode() + "\n", "stream": "stdout"}).encode()
+    for hostile in (part, b"2026-11-20T04:30:53Z stdout P x", b"__CURSOR=x\n" + field, b"MESSAGE=\n" + field):
+        before = intake.tally.counted
+        take(pipeline, HTTP, hostile, wrapped, NOTICE, HTTP, intake=intake)
+        assert intake.tally.counted == before + 3
+    assert intake.tally.notices == 4
+
+
+def test_a_format_of_json_is_not_taken_for_a_wrapper() -> None:
+    """Though it has a wrapper's key, and other JSON came before it."""
+    pipeline = build('{"message":"%HM %HP","st":%ST}', labels=("status_code",), metrics=("requests_total",))
+    intake = pipeline.intake("test")
+    ours = b'{"message":"GET /p","st":200}'
+    take(pipeline, b'{"message":"of another program"}', intake=intake)
+    for _ in range(3):
+        take(pipeline, ours, ours, intake=intake)
+        take(pipeline, ours, rb'{"log":"x\n","stream":"stdout"}', ours, intake=intake)
+    assert results(intake.tally) == (12, 0, 0, 4)
+
+
 def test_sources_have_their_own_wrappers() -> None:
     """The parts of one source's line are not mixed with another's."""
     pipeline = build()
