@@ -14,9 +14,10 @@ JSON = "{" + ",".join(f'"field_of_a_long_name_{number}":"%[var(txn.v{number})]"'
     ["%B " + "k" * 5_000, "%ci:%cp %HU " * 200, "%HU " + "%ci:%cp " * 500, "%ST %[var(txn.a)] " + "%b/%s " * 400, JSON],
 )
 def test_no_format_is_too_deep_when_a_line_comes(source: str) -> None:
-    """Each expression is compiled, also those for what nothing else takes; garbage is left."""
+    """Each expression is compiled, also those for what nothing else takes, with as many columns; garbage is left."""
     compiled = compile_format("x", "http", source)
     compiled.prepare()
+    assert compiled.whole.groups == compiled.cut.groups == len(compiled.groups) + 1
     assert [compiled.read(b"garbage\n", extent).lines for extent in Extent] == [0, 0, 0]
 
 
