@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, note, settings
+from hypothesis import assume, given, note, settings
 from hypothesis import strategies as st
 
 from haproxy_log_exporter.errors import UsageError
@@ -59,7 +59,9 @@ def test_what_can_be_told_apart_is_read_back(case: tuple[Format, Sequence[Value]
     note(f"{line!r}")
     found = parse(compile_format("1", "http", form.source), ENVELOPES[envelope], line)
     assert (found.pop("kind"), found.pop("format", ""), found.pop("truncated", False)) == ("http", "1", False), found
-    assert not differences(form, values, found)
+    different = differences(form, values, found)
+    assume(not (different and can_mean(form, line, found)))  # as with two requests side by side
+    assert not different
 
 
 # The smallest lines that were once read wrong, of what the test above has found: (log-format, line, fields).
@@ -175,6 +177,8 @@ def read_hostile(source: str, *lines: tuple[bytes, bytes, bytes]) -> None:
     """Read very long lines."""
     reader = compile_format("1", "http", source)
     for head, run, tail in lines:
+        if not run:
+            continue  # a value that prints as nothing repeats nothing
         print(f"{source!r} {head!r} + {run!r} * n + {tail!r}")
         assert parse(reader, b"<134>", head + run * (_HOSTILE_LENGTH // len(run)) + tail)
 
