@@ -185,8 +185,8 @@ class Writer:
                 return self._parts((Part(parts[0].name, _ESCAPED_TEXT),), stop, _NOTHING)
             parts = (Part(parts[0].name, self._fragment(index, value, parts[0].pattern)),)
         # What cannot hold the byte behind which this is written ends there as well, and no look ahead goes further.
-        shape = self._shape_of
-        apart = shape.behind if shape and not value.may_hold(shape.behind) else b""
+        shape, loose = self._shape_of, self._extent is Extent.LOOSE
+        apart = shape.behind if shape and not value.may_hold(shape.behind, loose=loose) else b""
         if shape and shape.names_give_back and value.may_hold_stop() and value.alias.holds is Holds.NAME:
             return _GREEDY.sub("{1,255}", self._parts(parts, apart, _NOTHING))
         return self._parts(parts, stop + apart, self._rest(index, value))
@@ -241,7 +241,8 @@ class Writer:
             literal = self._elements[index + 1].literal[1:]
             return Rest(f"(?:{_literal(literal)}|{_any_beginning(literal)}\n)")
         shape, values = self._shape(index, value)
-        overlap = any(each.may_hold(value.stop) and each.alias.kind not in _BOUNDED for each in values)
+        loose = self._extent is Extent.LOOSE
+        overlap = any(each.may_hold(value.stop, loose=loose) and each.alias.kind not in _BOUNDED for each in values)
         return Rest(shape, _SOME_TRIES if overlap else "*")
 
     def _shape(self, index: int, value: Value) -> tuple[str, list[Value]]:

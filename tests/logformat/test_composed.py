@@ -77,6 +77,7 @@ FOUND: list[tuple[str, bytes, Fields]] = [
     ("%[x]--%ST", b"---1", {"status_code": 1}),
     ("%[x]\u00e9%ST", "a\u00e95".encode(), {"x": "a", "status_code": 5}),
     ("%HU\u00e9%ST", "/a\u00e95".encode(), {"http_request_uri": "/a", "http_request_path": "/a", "status_code": 5}),
+    ("%CC ; %CS", b'- ; " ', {"response_cookie": '" '}),
     ("%HQ %ST", b"?- 200", {"http_request_query": "-", "status_code": 200}),
     ("%Ta %Ta", b"5 6", {"time_total": 5}),
     ("|%hrl|", b"||", {}),
