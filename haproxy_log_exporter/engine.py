@@ -192,9 +192,8 @@ def _readers(formats: Sequence[Format], choice: Choice) -> Sequence[Reader]:
 
 
 def _library_reader(wanted: Wanted | None) -> Reader:
-    # Imported only when asked for: it is the slower engine, and a dependency that most never load.
     try:
-        from haproxy_log_exporter.reference import ReferenceReader  # noqa: PLC0415 -- as said
+        from haproxy_log_exporter.reference import ReferenceReader  # noqa: PLC0415 -- a dependency that most never load
     except ModuleNotFoundError as error:
         message = f"--parser: haproxy-log-analysis needs the Python package haproxy_log_analysis ({error})"
         raise UsageError(message) from error

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
 from haproxy_log_exporter.errors import UsageError
-from haproxy_log_exporter.haproxy_cfg import HAProxyConfig, Proxy
+from haproxy_log_exporter.haproxy_cfg import HAProxyConfig, Proxy, ProxyFormat
 from haproxy_log_exporter.labels.reading import Slots
 from haproxy_log_exporter.logformat.compiler import compile_format, format_kind
 from haproxy_log_exporter.logformat.guards import Guards, of_frontends
@@ -94,7 +94,7 @@ def configured_formats(config: HAProxyConfig) -> tuple[Format, ...]:
     problems: dict[str, str] = {}
     for proxy in config.proxies:
         for each in proxy.formats:
-            source = _PRESETS[each.preset].source if each.preset else _verbatim(each.source)
+            source = _source(each)
             if source not in users and not each.preset:
                 try:
                     compile_format("", "", source).prepare()
@@ -137,10 +137,7 @@ def with_former(formats: Sequence[Format], former: Sequence[Format]) -> tuple[Fo
 
 def proxy_formats(proxy: Proxy) -> list[Format]:
     """Tell which formats one proxy writes."""
-    return [
-        _format(_PRESETS[each.preset].source if each.preset else _verbatim(each.source), each.kind, (proxy,))
-        for each in proxy.formats
-    ]
+    return [_format(_source(each), each.kind, (proxy,)) for each in proxy.formats]
 
 
 def _format(source: str, kind: str, proxies: Sequence[Proxy]) -> Format:
@@ -151,6 +148,6 @@ def _format(source: str, kind: str, proxies: Sequence[Proxy]) -> Format:
     return Format(next((preset.name for preset in PRESETS if preset.source == source), ""), kind, source, slots)
 
 
-def _verbatim(source: str) -> str:
-    r"""Write a string whose quoting was undone as it would stand without quotes, where "\" takes a backslash."""
-    return source.replace("\\", "\\\\")
+def _source(each: ProxyFormat) -> str:
+    r"""Give the log-format string as HAProxy takes it without quotes, where each "\" is written twice."""
+    return _PRESETS[each.preset].source if each.preset else each.source.replace("\\", "\\\\")

@@ -217,15 +217,10 @@ def _check_end(source: str, value: Value, follower: Value) -> None:
     """Refuse a value that does not show where the next one begins."""
     if _ends_itself(value, follower):
         return
-    free = Holds.TEXT
-    problem = f"nothing tells where {_written(value.item)} ends and {_written(follower.item)} begins"
-    if value.alias.holds is free and follower.alias.holds is free:
+    problem = f"nothing tells where {value.item.written} ends and {follower.item.written} begins"
+    if value.alias.holds is Holds.TEXT is follower.alias.holds:
         problem = f"two free texts touch: {problem}"
     complain(source, follower.item.position, f"{problem}; put something between them, or write %{{+Q}}")
-
-
-def _written(item: Item) -> str:
-    return f"%{item.name}"
 
 
 def _ends_itself(value: Value, follower: Value) -> bool:

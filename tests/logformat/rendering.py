@@ -133,9 +133,18 @@ def _tame(form: Format, index: int, values: Sequence[Value]) -> Value:
         value = value.lstrip(b'{"') if item.form is Form.TEXT else value
     if item.form is Form.PIECE and not value and not form.old and before in (None, BLANK):
         return b"/" if item.name == "HPO" else b"?"  # its blanks would merge
+    if _goes_on(form, index) and len(value.split(b" ")) < _WORDS_OF_A_REQUEST:
+        return b"<BADREQ>"  # a request takes what follows for its other words
     if item.form is Form.LIST and value is not None and not item.quoted:
         value = [header.replace(b" ", b"") for header in value]
     return value
+
+
+def _goes_on(form: Format, index: int) -> bool:
+    """Whether an item is a whole request without quotes and has a blank behind it."""
+    item = form.items[index]
+    at = [place for place, node in enumerate(form.nodes) if isinstance(node, Item)][index]
+    return item.name == "r" and not item.quoted and BLANK in form.nodes[at + 1 : at + 2]
 
 
 def _shorten(item: Item, value: Value) -> Value:
@@ -146,6 +155,8 @@ def _shorten(item: Item, value: Value) -> Value:
         case Form.LIST:
             return value and (value[:-1] or None)
         case Form.PIECE:
+            if item.name == "r":
+                return b"<BADREQ>"
             least = {"HU": b"/", "HP": b"/", "HPO": b"/", "HQ": b"?"}.get(item.name, b"G")
             return least if value in (b"<BADREQ>", b"") else (value[:-1].rstrip() or value)
         case _ if item.converter == "utf8s":
@@ -154,6 +165,7 @@ def _shorten(item: Item, value: Value) -> Value:
             return value[:-1]
 
 
+_WORDS_OF_A_REQUEST = 3
 _UNIT = {True: re.compile(rb"\\.|.", re.DOTALL), False: re.compile(rb".", re.DOTALL)}
 
 
@@ -215,7 +227,7 @@ def can_mean(form: Format, line: bytes, found: Fields) -> bool:
         node, fields = nodes[place]
         if isinstance(node, bytes):
             if node == BLANK and blank:
-                return rest(place + 1, start, True)  # noqa: FBT003 -- as above
+                return rest(place + 1, start, True)  # noqa: FBT003 -- a state of the search
             return line.startswith(node, start) and rest(place + 1, start + len(node), node == BLANK)
         return any(
             rest(place + 1, end, still)
@@ -223,4 +235,4 @@ def can_mean(form: Format, line: bytes, found: Fields) -> bool:
             for still in {blank and end == start, blank and end == start and node.form is not Form.PIECE}
         )
 
-    return rest(0, 0, True)  # noqa: FBT003 -- as above
+    return rest(0, 0, True)  # noqa: FBT003 -- a state of the search
