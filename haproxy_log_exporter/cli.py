@@ -73,6 +73,8 @@ def _fail(messages: Sequence[str], status: int) -> NoReturn:
 def _option(name: str) -> Any:
     knob = knobs()[name]
     default = default_text(name)
+    if knob.is_switch:
+        return typer.Option(False, *knob.flags, help=f"{knob.help} [{knob.variable}]", show_default=False)
     notes = f" [{knob.variable}]" + (f" [default: {default}]" if default else "")
     return typer.Option(
         [] if knob.repeatable else None, *knob.flags, help=knob.help + notes, metavar=knob.metavar, show_default=False
@@ -110,6 +112,7 @@ def _command(
 
         def run(**given: Any) -> None:
             paths, as_json = given.pop("paths", None) or [], given.pop("as_json", False)
+            given = {name: "true" if value is True else value for name, value in given.items()}
             texts = {name: [value] if isinstance(value, str) else value or [] for name, value in given.items()}
             settings, problems = read_settings(texts, os.environ)
             files = ConfigFiles(settings.haproxy_config) if settings.haproxy_config else None
@@ -177,7 +180,7 @@ def _options(
     pass
 
 
-@_command("files", "syslog", *_COUNTING, "facilities", "start", *_SERVING, *_MESSAGES)
+@_command("files", "syslog", *_COUNTING, "facilities", "start", "state", "state_reset", *_SERVING, *_MESSAGES)
 def serve(given: Given) -> None:
     """Follow log files and syslog, and serve the metrics."""
     from haproxy_log_exporter.service import Service  # noqa: PLC0415 -- a fast start for the other commands

@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from io import BufferedReader, FileIO
 from itertools import chain
@@ -160,7 +160,7 @@ def _bar(paths: Sequence[str]) -> Iterator[Progress]:
         yield lambda count: progress.advance(task, count)
 
 
-def _report(tallies: dict[str, Tally]) -> None:
+def _report(tallies: Mapping[str, Tally]) -> None:
     """Say on standard error what was not counted."""
     for path, tally in tallies.items():
         if tally.rejected or tally.truncated:

@@ -83,21 +83,20 @@ class Assembly:
         self._plan = plan
         self._tables = _make_tables(plan, choice.buckets)
         notices = self._tables.notices if self._tables.notices.layout.slots else None
-        kinds = [
-            NoticeKind(
-                row.kind, compile_message(row.pattern), None if notices is None else notices.position((row.kind,))
-            )
-            for row in NOTICES
-        ]
-        tables = (self._tables.traffic, self._tables.errors, self._tables.notices)
+        kinds = [NoticeKind(row.kind, compile_message(row.pattern)) for row in NOTICES]
         self.pipeline = Pipeline(
             stages=_stages(plan, self._tables, choice),
-            tables=[table for table in tables if table.layout.slots],
+            tables=[table for table in self.tables if table.layout.slots],
             notices=kinds,
             notices_table=notices,
             reorder=not choice.formats,
             weight=choice.weight,
         )
+
+    @property
+    def tables(self) -> Sequence[Table]:
+        """All tables, those without any metric as well."""
+        return (self._tables.traffic, self._tables.errors, self._tables.notices)
 
     @property
     def formats(self) -> Sequence[Format]:
@@ -205,9 +204,9 @@ def _make_tables(plan: _Plan, buckets: Sequence[str]) -> _Tables:
     errors = [metric for metric in plan.metrics if "error" in metric.kinds]
     notices = [metric for metric in plan.metrics if "notice" in metric.kinds]
     return _Tables(
-        Table([label.name for label in plan.labels], Layout(traffic, buckets)),
-        Table([label.name for label in error_labels()], Layout(errors, ())),
-        Table(["kind"], Layout(notices, ())),
+        Table([label.name for label in plan.labels], Layout(traffic, buckets), "traffic"),
+        Table([label.name for label in error_labels()], Layout(errors, ()), "errors"),
+        Table(["kind"], Layout(notices, ()), "notices"),
     )
 
 

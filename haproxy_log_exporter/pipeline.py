@@ -1,6 +1,8 @@
 """The straight line: chunks of whole lines in, committed totals out.
 
-    chunk -> readers, in the order of their success -> feeds -> flush -> tables
+    chunk -> readers, in the order of their success -> feeds -> fold -> batch -> tables
+
+A batch is what was counted since the last one. Where a state is kept, it is committed there before it is shown.
 
 Each reader takes its lines out of the chunk and hands on the rest. What all leave is taken out of the wrappers of
 containers and journals and tried again; then blanks are let be in cookies; then come HAProxy's own messages, and lines
@@ -14,12 +16,13 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from haproxy_log_exporter.logformat.reader import Extent, Reader
 from haproxy_log_exporter.logformat.wrappers import Unwrapped, Unwrapper
 from haproxy_log_exporter.metrics.pending import Feed
 from haproxy_log_exporter.metrics.shown import Condition, Shown, Tally
-from haproxy_log_exporter.metrics.totals import Table
+from haproxy_log_exporter.metrics.totals import Change, Table
 from haproxy_log_exporter.sources.framing import LONGEST_LINE
 
 # A flush is due when so many lines wait for it: eight megabytes of references.
@@ -41,34 +44,59 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class NoticeKind:
-    """One kind of HAProxy's own messages: its pattern, as a whole line, and its place in the table, if counted."""
+    """One kind of HAProxy's own messages, and its pattern, as a whole line."""
 
     kind: str
     pattern: re.Pattern[bytes]
-    place: int | None
+
+
+@dataclass(slots=True)
+class Stream:
+    """Lines that follow one another: the wrappers they come in."""
+
+    unwrapper: Unwrapper
+    wrapped: bool = False  # the last chunk was in wrappers that end with the line, which are opened first then
 
 
 @dataclass(slots=True)
 class Intake:
-    """What is known of one source's lines: their tally, the wrappers they come in, and the last that were rejected.
+    """What is known of one source's lines: their tally, its streams, and the last lines that were rejected.
 
+    Only where all lines of a stream are of one sender, as `one_sender` says, may they be parts of one another.
     `facilities` gives the lines of the syslog facilities to be read, where not all are. `watch` is handed all lines
     that are rejected, and for how many each stands.
     """
 
     tally: Tally
-    unwrapper: Unwrapper
     facilities: re.Pattern[bytes] | None = None
+    one_sender: bool = True
     watch: Callable[[bytes, int], None] | None = None
-    wrapped: bool = False  # the last chunk was in wrappers that end with the line, which are opened first then
+    streams: dict[str, Stream] = field(default_factory=dict)
     rejects: deque[bytes] = field(default_factory=lambda: deque(maxlen=MOST_REJECTS))
+
+    def stream(self, name: str) -> Stream:
+        """Find or begin a stream."""
+        stream = self.streams.get(name)
+        if stream is None:
+            stream = self.streams[name] = Stream(Unwrapper(LONGEST_LINE, joins=self.one_sender))
+        return stream
+
+
+class Batch(NamedTuple):
+    """What is shown next: what the totals are to grow by, and all that is shown beside them, of one moment."""
+
+    changes: Sequence[Change]
+    tallies: Mapping[str, Tally]
+    parsed: Counter[str]
+    conditions: Mapping[str, Condition]
+    rejects: Mapping[str, tuple[bytes, ...]]
 
 
 @dataclass
 class Pipeline:
-    """Stages and tables, and what was counted since the last flush.
+    """Stages and tables, and what was counted since the last batch.
 
-    `take` and `flush` belong to one thread; `shown` may be called from any. Each notice stands for `weight` of them;
+    All belongs to one thread, but for `shown`, which may be called from any. Each notice stands for `weight` of them;
     lines have theirs in their feeds.
     """
 
@@ -81,44 +109,46 @@ class Pipeline:
     pending: int = 0
     _parsed: Counter[str] = field(default_factory=Counter)
     _recent: Counter[str] = field(default_factory=Counter)
-    _noticed: Counter[int] = field(default_factory=Counter)
+    _noticed: Counter[str] = field(default_factory=Counter)
     _intakes: dict[str, Intake] = field(default_factory=dict)
+    _grown: dict[Table, dict[int, int]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _shown_tallies: dict[str, Tally] = field(default_factory=dict)
-    _shown_rejects: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
-    _shown_parsed: Counter[str] = field(default_factory=Counter)
-    _conditions: Mapping[str, Condition] = field(default_factory=dict)
+    _shown: Batch = field(default_factory=lambda: Batch((), {}, Counter(), {}, {}))
 
     def intake(self, source: str, facilities: re.Pattern[bytes] | None = None, *, one_sender: bool = True) -> Intake:
-        """Give a source's intake, whose tally appears in what is shown from the next flush on.
+        """Give a source's intake, whose tally appears in what is shown from the next batch on."""
+        return self._intakes.setdefault(source, Intake(Tally(), facilities, one_sender))
 
-        Only where all lines are of one sender may they be parts of one another.
-        """
-        unwrapper = Unwrapper(LONGEST_LINE, joins=one_sender)
-        return self._intakes.setdefault(source, Intake(Tally(), unwrapper, facilities))
+    def restore(self, tallies: Mapping[str, Tally], parsed: Mapping[str, int]) -> None:
+        """Go on from what was counted before, of sources that are read no more as well."""
+        for source, tally in tallies.items():
+            self.intake(source).tally = tally
+        self._parsed.update(parsed)
 
-    def take(self, chunk: bytes, intake: Intake) -> None:
-        """Count a chunk of whole lines, each ending in a newline."""
+    def take(self, chunk: bytes, intake: Intake, name: str = "") -> None:
+        """Count a chunk of whole lines, each ending in a newline, that are the next of the named stream."""
         intake.tally.bytes_read += len(chunk)
         if intake.facilities:
             kept = b"".join(intake.facilities.findall(chunk))
             intake.tally.filtered += chunk.count(b"\n") - kept.count(b"\n")
             chunk = kept
-        if intake.wrapped and _is_of_containers(chunk):
-            found = intake.unwrapper.unwrap(chunk)
-            intake.wrapped = bool(found.lines)
+        stream = intake.stream(name)
+        if stream.wrapped and _is_of_containers(chunk):
+            found = stream.unwrapper.unwrap(chunk)
+            stream.wrapped = bool(found.lines)
             found = found._replace(rest=self._read(found.rest, intake))
         else:
             rest = self._read(chunk, intake)
             if not rest:
                 return
-            found = intake.unwrapper.unwrap(rest)
-            intake.wrapped = bool(found.lines) and rest == chunk
+            found = stream.unwrapper.unwrap(rest)
+            stream.wrapped = bool(found.lines) and rest == chunk
         self._unwrapped(found, intake)
 
-    def end(self, intake: Intake) -> None:
-        """Count what a finished source left of a line in parts."""
-        self._unwrapped(intake.unwrapper.end(), intake)
+    def end(self, intake: Intake, name: str = "") -> None:
+        """Count what a finished stream left of a line in parts."""
+        if stream := intake.streams.pop(name, None):
+            self._unwrapped(stream.unwrapper.end(), intake)
 
     def _unwrapped(self, found: Unwrapped, intake: Intake) -> None:
         """Count what was in wrappers, and what was in none and is no whole line."""
@@ -174,35 +204,24 @@ class Pipeline:
             chunk, lines = b"".join(filter(None, pieces[1::2])), len(pieces) // 2
             found = (lines - chunk.count(b"\n")) * times
             tally.notices += found
-            if found and notice.place is not None:
-                self._noticed[notice.place] += found
+            self._noticed[notice.kind] += found
             if not chunk:
                 break
         return chunk
 
     def exchange(self, stages: list[Stage]) -> None:
         """Read lines by other stages from now on, whose feeds fill the same tables."""
-        self.flush(self._conditions)
+        self.fold()
         self.stages = stages
 
-    def flush(self, conditions: Mapping[str, Condition] | None = None) -> None:
-        """Fold what has gathered into the totals, all of it at one moment for whoever looks at them.
-
-        `conditions` tells how the sources stand at that moment.
-        """
-        changes = [(feed.table, feed.fold()) for stage in self.stages for feed in stage.feeds]
+    def fold(self) -> None:
+        """Fold the lines that have gathered into what the totals are to grow by."""
+        for stage in self.stages:
+            for feed in stage.feeds:
+                self._grow(feed.table, feed.fold())
         if self.notices_table is not None:
-            one = self.notices_table.layout.line("notice")
-            changes.append(
-                (self.notices_table, {place: one * count * self.weight for place, count in self._noticed.items()})
-            )
-        with self._lock:
-            for table, change in changes:
-                table.add(change)
-            self._shown_tallies = {source: replace(intake.tally) for source, intake in self._intakes.items()}
-            self._shown_rejects = {source: tuple(intake.rejects) for source, intake in self._intakes.items()}
-            self._shown_parsed = self._parsed.copy()
-            self._conditions = conditions or {}
+            table, one = self.notices_table, self.notices_table.layout.line("notice") * self.weight
+            self._grow(table, {table.position((kind,)): one * count for kind, count in self._noticed.items() if count})
         self._noticed.clear()
         self.pending = 0
         if self.reorder:
@@ -211,11 +230,51 @@ class Pipeline:
             for name in self._recent:
                 self._recent[name] //= 2
 
+    def _grow(self, table: Table, grown: dict[int, int]) -> None:
+        before = self._grown.get(table)
+        if not before:
+            self._grown[table] = grown
+            return
+        for place, packed in grown.items():
+            before[place] = before.get(place, 0) + packed
+
+    def batch(self, conditions: Mapping[str, Condition] | None = None) -> Batch:
+        """Take all that was counted. `conditions` tells how the sources stand at this moment.
+
+        It has to be shown, or given back, before there is another.
+        """
+        self.fold()
+        grown, self._grown = self._grown, {}
+        return Batch(
+            [Change(table, each, len(table)) for table, each in grown.items()],
+            {source: replace(intake.tally) for source, intake in self._intakes.items()},
+            self._parsed.copy(),
+            conditions or {},
+            {source: tuple(intake.rejects) for source, intake in self._intakes.items()},
+        )
+
+    def give_back(self, batch: Batch) -> None:
+        """Let what could not be kept be part of the next batch."""
+        for change in batch.changes:
+            self._grow(change.table, {**change.grown})
+
+    def show(self, batch: Batch) -> None:
+        """Let the totals grow, all of them at one moment for whoever looks at them."""
+        with self._lock:
+            for change in batch.changes:
+                change.table.add(change.grown, change.size)
+            self._shown = batch._replace(changes=())
+
+    def flush(self, conditions: Mapping[str, Condition] | None = None) -> None:
+        """Show all that was counted."""
+        self.show(self.batch(conditions))
+
     def shown(self) -> Shown:
-        """Copy the references to all that was flushed."""
+        """Copy the references to all that is shown."""
         with self._lock:
             tables = [(table.layout, table.snapshot()) for table in self.tables]
-            return Shown(tables, self._shown_tallies, self._shown_parsed, self._conditions, self._shown_rejects)
+            shown = self._shown
+        return Shown(tables, shown.tallies, shown.parsed, shown.conditions, shown.rejects)
 
 
 def _is_of_containers(chunk: bytes) -> bool:

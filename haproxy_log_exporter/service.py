@@ -1,35 +1,44 @@
 """Wires the parts of `serve` together: start, turns of the loop, stop."""
 
 import logging
+import os
 import selectors
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 
 from haproxy_log_exporter.configuration import ConfigFiles
 from haproxy_log_exporter.engine import Assembly, Choice, compile_all
-from haproxy_log_exporter.errors import UsageError
+from haproxy_log_exporter.errors import OperationError, UsageError
+from haproxy_log_exporter.flushing import Flusher
 from haproxy_log_exporter.formats import configured_formats, with_former
 from haproxy_log_exporter.logformat.envelopes import compile_facilities
-from haproxy_log_exporter.messages import printable
-from haproxy_log_exporter.metrics.own import FlushDurations, OwnMetrics, OwnState
+from haproxy_log_exporter.marks import Kept, Streams
+from haproxy_log_exporter.metrics.own import OwnMetrics, OwnState
 from haproxy_log_exporter.pipeline import MOST_PENDING, Intake
 from haproxy_log_exporter.records import Parser, line_time
+from haproxy_log_exporter.rejects import RejectsLog
 from haproxy_log_exporter.settings import Settings
 from haproxy_log_exporter.sources.base import Source
 from haproxy_log_exporter.sources.datagram import DatagramSource
 from haproxy_log_exporter.sources.framing import BLOCK
-from haproxy_log_exporter.sources.tail import SCAN_SECONDS, FileSource, Identity
+from haproxy_log_exporter.sources.tail import SCAN_SECONDS, FileSource
 from haproxy_log_exporter.sources.wake import Wake
+from haproxy_log_exporter.state import State
 from haproxy_log_exporter.web.server import Served, WebServer
 
 logger = logging.getLogger(__name__)
 
 # What was read shows so many seconds later at the latest.
 FLUSH_SECONDS = 1.0
+
+# Stopping takes no longer than a second: so long for the last commit, the rest for closing.
+_LAST_COMMIT_SECONDS = 0.7
+
+# Two signals within so short a time are one: timeout(1) sends it to the process and to its group.
+_TWICE_SECONDS = 0.1
 
 # A chunk of this size says that there is more: no wait. After a smaller one a little is left to gather, so that a
 # turn of the loop is not spent on a line or two.
@@ -41,30 +50,8 @@ _GATHER_DATAGRAMS_SECONDS = 0.001
 # holds some 250 datagrams.
 _SWITCH_SECONDS = 0.001
 
-# Rejected lines are named in the log no more often.
-_REJECTS_SECONDS = 60.0
-
 # Files are polled until they have been quiet for so long, then watched.
 _QUIET_SECONDS = 2.0
-
-
-class RejectsLog:
-    """Names rejected lines in the log, of each source at most once a minute."""
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        """`now` gives seconds that never go back."""
-        self._now = now
-        self._named: dict[str, tuple[float, int]] = {}
-
-    def look_at(self, name: str, intake: Intake) -> None:
-        """Name what was rejected since the last time, if that was long enough ago."""
-        before, counted = self._named.get(name, (-_REJECTS_SECONDS, 0))
-        rejected = intake.tally.rejected
-        if rejected == counted or self._now() - before < _REJECTS_SECONDS:
-            return
-        self._named[name] = (self._now(), rejected)
-        last = printable(intake.rejects[-1]) if intake.rejects else "too long to be kept"
-        logger.warning("%s: %d lines rejected; the last: %s", name, rejected - counted, last)
 
 
 class Service:
@@ -76,39 +63,48 @@ class Service:
         Raises:
             UsageError: with every mistake in formats, labels and metrics.
         """
+        self._settings = settings
         self._assembly = Assembly(choice)
         self.pipeline = self._assembly.pipeline
         self._config = config
         self._configured = self._former = choice.configured
         self._facilities = compile_facilities(settings.facilities) if settings.facilities else None
-        taken: set[Identity] = set()
-        self._files = [
-            FileSource(pattern, from_beginning=settings.start == "beginning", taken=taken) for pattern in settings.files
-        ]
+        self._state = State(settings.state) if settings.state else None
+        self._files: FileSource | None = None
         self._datagrams = [DatagramSource(url.text, url.address) for url in settings.syslog]
-        self._sources: Sequence[Source] = [*self._files, *self._datagrams]
+        self._sources: Sequence[Source] = ()
         self._intakes: dict[str, Intake] = {}
         self._parser = Parser(compile_all(choice))
         self._rejects = RejectsLog(time.monotonic)
-        self._flushes = FlushDurations()
-        state = OwnState(lambda: self.web.refused, time.time, self._flushes)
-        self.web = WebServer(
-            settings.listen_address,
-            Served(
-                telemetry_path=settings.telemetry_path,
-                shown=self.pipeline.shown,
-                own=lambda shown: OwnMetrics(state, shown),
-                ready=lambda: self._ready,
-                sources=tuple(source.name for source in self._sources),
-            ),
-        )
+        self._flusher = Flusher(self.pipeline, self._state, lambda: self.web.refused)
+        self.web = WebServer(settings.listen_address, self._served())
         self._wake: Wake | None = None
         self._selector = selectors.DefaultSelector()
         self._ready = False
         self._stopping = False
+        self._asked_to_stop = 0.0
         self._reloading = False
         self._next_flush = 0.0
         self._active_until = 0.0
+
+    def _served(self) -> Served:
+        own = OwnState(
+            lambda: self._flusher.refused,
+            time.time,
+            lambda: self._flusher.flushes,
+            (lambda: not self._flusher.failure) if self._state else None,
+        )
+        return Served(
+            telemetry_path=self._settings.telemetry_path,
+            shown=self.pipeline.shown,
+            own=lambda shown: OwnMetrics(own, shown),
+            problem=self._problem,
+            sources=(*self._settings.files, *(source.name for source in self._datagrams)),
+        )
+
+    def _problem(self) -> str:
+        """Say why it is not ready; nothing where it is."""
+        return self._flusher.failure if self._ready else "starting or stopping"
 
     @property
     def datagram_ports(self) -> list[int]:
@@ -121,23 +117,21 @@ class Service:
         `on_ready` is called once all is open.
 
         Raises:
-            OperationError: where an address cannot be had.
+            OperationError: where an address cannot be had, or the state cannot be used, or not be written at the end.
         """
         try:
             self._start()
             on_ready()
             while not self._stopping:
                 self._turn()
-            self._flush()
+            self._finish()
         finally:
             self._end()
 
     def stop(self) -> None:
         """End `run`; safe in signal handlers and other threads."""
         self._stopping = True
-        wake = self._wake
-        if wake:
-            wake.set()
+        self._set_wake()
 
     def stop_on_signals(self) -> None:
         """Let SIGTERM and SIGINT stop the service, and SIGHUP read haproxy.cfg again."""
@@ -147,67 +141,116 @@ class Service:
 
     def _on_reload(self, _number: int, _frame: FrameType | None) -> None:
         self._reloading = True
-        if self._wake:
-            self._wake.set()
+        self._set_wake()
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """Stop, and at once where it was asked for before: what is committed is safe, the rest will be read again."""
+        now = time.monotonic()
+        if self._asked_to_stop and now - self._asked_to_stop > _TWICE_SECONDS:
+            os._exit(128 + number)
+        self._asked_to_stop = self._asked_to_stop or now
         self.stop()
+
+    def _set_wake(self) -> None:
+        if wake := self._wake:
+            wake.set()
 
     def _start(self) -> None:
         self._wake = Wake()
         self._selector.register(self._wake, selectors.EVENT_READ)
+        if self._state:
+            self._state.start(reset=self._settings.state_reset)
+            self._state.restore(self._assembly.tables)
+            self._flusher.restore()
+        if self._settings.files:
+            self._files = self._make_files()
+        self._sources = [*([self._files] if self._files else []), *self._datagrams]
         for source in self._sources:
             source.start()
             descriptor = source.fileno()
             if descriptor is not None:
                 self._selector.register(descriptor, selectors.EVENT_READ)
-            syslog = source in self._datagrams
+            syslog = source is not self._files
             facilities = self._facilities if syslog else None
-            self._intakes[source.name] = self.pipeline.intake(source.name, facilities, one_sender=not syslog)
+            for name in source.names:
+                intake = self._intakes[name] = self.pipeline.intake(name, facilities, one_sender=not syslog)
+                self._rejects.start(name, intake)
+        self._hold_lines()
         self._flush()
+        self._flusher.settle(FLUSH_SECONDS)
         self.web.start()
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._ready = True
         logger.info("serving on port %d", self.web.port)
 
+    def _make_files(self) -> FileSource:
+        streams: Streams = self._state.streams if self._state else {}
+        counters = self._state.counters if self._state else {}
+        return FileSource(
+            self._settings.files,
+            from_beginning=self._settings.start == "beginning",
+            marks={path: kept.marks for path, kept in streams.items()},
+            since={source: moment for (name, source), moment in counters.items() if name == "since"},
+        )
+
+    def _hold_lines(self) -> None:
+        """Go on with lines that were begun in wrappers when the state was written."""
+        if not self._state or not self._files:
+            return
+        for path, name in self._files.sources.items():
+            kept = self._state.streams.get(path)
+            if kept and kept.held:
+                self._intakes[name].stream(path).unwrapper.hold(kept.held)
+
     def _turn(self) -> None:
         """Read each source once, flush when it is time, and wait for more."""
+        self._flusher.settle()
         most, lines_of_files = 0, False
         for source in self._sources:
-            lines = source.read()
-            if not lines.chunk and not lines.overlong:
+            if source is self._files and self._is_held_up():
                 continue
-            intake = self._intakes[source.name]
-            intake.tally.rejected += lines.overlong
-            self.pipeline.take(lines.chunk, intake)
-            most = max(most, len(lines.chunk))
-            lines_of_files = lines_of_files or source.fileno() is None
+            for chunk in source.read():
+                intake = self._intakes[chunk.source]
+                intake.tally.rejected += chunk.overlong
+                if chunk.lines:
+                    self.pipeline.take(chunk.lines, intake, chunk.stream)
+                if chunk.last:
+                    self.pipeline.end(intake, chunk.stream)
+                most = max(most, len(chunk.lines))
+                lines_of_files = lines_of_files or source is self._files
         now = time.monotonic()
         if lines_of_files:
             self._poll_files(now)
-        if now >= self._next_flush or self.pipeline.pending > MOST_PENDING:
+        if (now >= self._next_flush or self.pipeline.pending > MOST_PENDING) and not self._flusher.is_busy:
             self._flush()
             self._reload_if_changed()
+        elif self.pipeline.pending > MOST_PENDING:
+            self.pipeline.fold()
         if most < _FULL:
             self._wait(now, gathering=most > 0)
+
+    def _is_held_up(self) -> bool:
+        """Whether files have to wait: their lines stay where they are, unlike those of sockets."""
+        return bool(self._flusher.failure) or (self._flusher.is_busy and self.pipeline.pending > MOST_PENDING)
 
     def _wait(self, now: float, *, gathering: bool) -> None:
         """Wait for more; only as long as nothing is due."""
         assert self._wake
         if gathering and self._datagrams:
             time.sleep(_GATHER_DATAGRAMS_SECONDS)
-        timeout = max(0.0, self._next_flush - now)
+        timeout = FLUSH_SECONDS if self._flusher.is_busy else max(0.0, self._next_flush - now)
         if self._files:
             if now < self._active_until:
                 timeout = min(timeout, _GATHER_FILES_SECONDS)
             else:
                 timeout = min(timeout, SCAN_SECONDS)
-                if self._wake.watch([path for source in self._files for path in source.paths()]):
+                if self._wake.watch(self._files.paths()):
                     timeout = 0.0  # what came before the watch began has woken nobody
         for key, _ in self._selector.select(timeout):
             if key.fileobj is self._wake:
                 self._wake.clear()
-                self._poll_files(time.monotonic())
+                if not self._flusher.is_busy:
+                    self._poll_files(time.monotonic())
 
     def _poll_files(self, now: float) -> None:
         """Stop watching: from now on files are looked at anyway."""
@@ -224,9 +267,29 @@ class Service:
                 moment = line_time(self._parser.parse(tally.newest.rstrip(b"\n")))
                 tally.newest_time = tally.newest_time if moment is None else moment
                 tally.newest = b""
-        self.pipeline.flush({source.name: replace(source.condition()) for source in self._sources})
+        conditions = {name: each for source in self._sources for name, each in source.conditions().items()}
+        since = self._files.since if self._files else {}
+        self._flusher.begin(conditions, self._streams(), since, self._set_wake)
         self._next_flush = began + FLUSH_SECONDS
-        self._flushes.observe(time.monotonic() - began)
+
+    def _streams(self) -> Streams:
+        """Say how far all files are read, and what was read of lines that are only begun."""
+        if not self._state:
+            return {}
+        if not self._files:
+            return self._state.streams
+        marks, held = self._files.marks(), self._held()
+        return {path: Kept(each, held.get(path, "")) for path, each in marks.items()}
+
+    def _held(self) -> Mapping[str, str]:
+        assert self._state
+        assert self._files
+        sources = self._files.sources
+        held = {path: kept.held for path, kept in self._state.streams.items() if path not in sources}
+        for path, name in sources.items():
+            stream = self._intakes[name].streams.get(path)
+            held[path] = stream.unwrapper.held() if stream else ""
+        return held
 
     def _reload_if_changed(self) -> None:
         """Read haproxy.cfg again where it has changed; where it is broken, what was read before stays."""
@@ -250,11 +313,26 @@ class Service:
             logger.warning("the label %s is empty from now on: no format in use can fill it", label)
         logger.info("haproxy.cfg was read again: %d formats", len(found))
 
+    def _finish(self) -> None:
+        """Flush what was read. What cannot be kept within the time is read again by the next one."""
+        self._ready = False
+        deadline = time.monotonic() + _LAST_COMMIT_SECONDS
+        settled = self._flusher.settle(_LAST_COMMIT_SECONDS)
+        if settled:
+            self._flush()
+            settled = self._flusher.settle(max(0.0, deadline - time.monotonic()))
+        problem = self._flusher.failure if settled else f"{self._settings.state} takes too long to write"
+        if problem:
+            message = f"--state: what was read since the last commit is not in the state: {problem}"
+            raise OperationError(message)
+
     def _end(self) -> None:
         self._ready = False
         self.web.stop()
         for source in self._sources:
             source.stop()
+        if self._state and self._flusher.settle(0.0):
+            self._state.stop()
         self._selector.close()
         wake, self._wake = self._wake, None
         if wake:

@@ -37,6 +37,7 @@ class Knob:
     metavar: str
     repeatable: bool = False
     splits: bool = False  # a comma divides values
+    is_switch: bool = False  # on the command line it has no value
     stands_for: tuple[str, ...] = ()  # what an empty default means: those of these that the formats can fill
 
     @property
@@ -59,6 +60,13 @@ def _text(text: str) -> str:
         message = "is empty"
         raise ValueError(message)
     return text
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        message = f"{text!r} is neither true nor false"
+        raise ValueError(message)
+    return text.lower() == "true"
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -144,6 +152,14 @@ class Settings:
         "end", "--start", read=_one_of("end", "beginning"), metavar="WHERE",
         help="Where a file that is there at the start is read from: end or beginning.",
     )  # fmt: skip
+    state: str = _knob(
+        "", "--state", read=_text, metavar="PATH",
+        help="Keep counts and positions in this file, so that they survive.",
+    )  # fmt: skip
+    state_reset: bool = _knob(
+        False, "--state-reset", read=_switch, metavar="", is_switch=True,
+        help="Start with a new state, and keep the one before beside it.",
+    )  # fmt: skip
     facilities: tuple[str, ...] = _knob(
         (), "--facility", read=_one_of(*FACILITIES), metavar="NAME", repeatable=True,
         help="Of syslog, read these facilities alone: local0. A line that names none is read as well.",
@@ -177,6 +193,8 @@ def knobs() -> dict[str, Knob]:
 def default_text(name: str) -> str:
     """Write a knob's default as it would be given."""
     default: object = next(row.default for row in fields(Settings) if row.name == name)
+    if knobs()[name].is_switch:
+        return ""
     default = knobs()[name].stands_for or default
     return ",".join(default) if isinstance(default, tuple) else str(default)
 
@@ -211,4 +229,6 @@ def read_settings(given: Mapping[str, Sequence[str]], environment: Mapping[str, 
     bounds = [*map(float, values.get("buckets", ()))]
     if any(lower >= upper for lower, upper in pairwise(bounds)):
         problems.append(f"--buckets: {','.join(values['buckets'])} does not ascend")
+    if values.get("state_reset") and not values.get("state"):
+        problems.append("--state-reset: there is no --state PATH")
     return Settings(**values), problems

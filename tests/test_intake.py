@@ -319,7 +319,6 @@ def test_totals_stay_when_formats_are_exchanged() -> None:
     intake = pipeline.intake("test")
     pipeline.take(b"bk 200\nbk 404\n" + NOTICE + b"\n", intake)
     assembly.exchange((own("new %b %ST"),))
-    assert total(samples_of(pipeline), REQUESTS, backend_name="bk") == 2, "what was pending is flushed"
     assert pipeline.pending == 0
     assert results(take(pipeline, b"new bk 200", b"new other 200", b"bk 200", NOTICE)) == (4, 2, 0, 1)
     samples = samples_of(pipeline)

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from haproxy_log_exporter.logformat.wrappers import Unwrapper
 from haproxy_log_exporter.metrics.shown import Tally
 from haproxy_log_exporter.pipeline import Intake
-from haproxy_log_exporter.service import RejectsLog
+from haproxy_log_exporter.rejects import RejectsLog
 from tests.services import append, line, times_said
 from tests.support import serving
 
@@ -24,7 +23,7 @@ class Rejecting:
 
     def reject(self, source: str, *lines: bytes) -> list[str]:
         """Reject lines of a source, look at it, and give what is said then."""
-        intake = self._intakes.setdefault(source, Intake(Tally(), Unwrapper(1000)))
+        intake = self._intakes.setdefault(source, Intake(Tally()))
         intake.tally.rejected += len(lines)
         intake.rejects.extend(lines)
         self._caplog.clear()
@@ -59,7 +58,7 @@ def test_each_source_has_its_own_minute(caplog: pytest.LogCaptureFixture) -> Non
 def test_lines_that_are_too_long_are_rejected_as_well(caplog: pytest.LogCaptureFixture) -> None:
     """There is nothing of them to be shown."""
     log = Rejecting(caplog)
-    intake = Intake(Tally(rejected=3), Unwrapper(1000))
+    intake = Intake(Tally(rejected=3))
     log.log.look_at("a", intake)
     assert caplog.messages == ["a: 3 lines rejected; the last: too long to be kept"]
 

@@ -11,12 +11,14 @@ No line is slow: repeats are possessive or within atomic groups (not "(?:…)*+"
 wrongly, gh-106052), what can be tried in two ways begins differently, and values may be nested to a fixed depth.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
 from haproxy_log_exporter.logformat.envelopes import ENVELOPE
+from haproxy_log_exporter.logformat.parts import Parts
 
 
 class Unwrapped(NamedTuple):
@@ -172,41 +174,6 @@ def _decode(match: re.Match[bytes]) -> bytes:
     )
 
 
-class _Parts:
-    """Joins the parts of lines, of each stream for itself, and keeps at most one line's worth of each."""
-
-    def __init__(self, longest: int) -> None:
-        self.longest = longest
-        self.overlong = 0
-        self.begun: dict[bytes, bytearray | None] = {}  # None: of a line that is too long, which is not kept
-
-    def add(self, stream: bytes, text: bytes) -> bytes:
-        """Take what comes next in a stream; give the lines that are whole now."""
-        begun = self.begun.pop(stream, bytearray())
-        whole, newline, tail = text.rpartition(b"\n")
-        lines = b""
-        if newline:
-            first, _, more = (whole + newline).partition(b"\n")
-            if begun is not None and len(begun) + len(first) <= self.longest:
-                lines = bytes(begun) + first + newline
-            else:
-                self.overlong += begun is not None
-            lines, begun = lines + more, bytearray()
-        if begun is not None:
-            begun += tail
-            if len(begun) > self.longest:
-                self.overlong, begun = self.overlong + 1, None
-        if begun is None or begun:
-            self.begun[stream] = begun
-        return lines
-
-    def end(self) -> bytes:
-        """Give the lines that have no end."""
-        lines = b"".join(bytes(begun) + b"\n" for begun in self.begun.values() if begun)
-        self.begun.clear()
-        return lines
-
-
 class Unwrapper:
     """Takes the lines of one source out of their wrappers."""
 
@@ -215,7 +182,7 @@ class Unwrapper:
 
         Without `joins`, lines may be of several senders: nothing is made of more than one, nor read over several.
         """
-        self._parts = _Parts(longest_line)
+        self._parts = Parts(longest_line)
         self._joins = joins
         self._lines: list[bytes] = []
         self._rest: list[bytes] = []
@@ -252,6 +219,28 @@ class Unwrapper:
         self._lines.append(self._parts.end())
         self._in_journal, self._skipped = False, 0
         return self._give()
+
+    def held(self) -> str:
+        """Write down what is kept of lines that were only begun; nothing, where none is."""
+        if not (self._parts.begun or self._field or self._in_journal or self._skipped):
+            return ""
+        field = self._field.decode("latin-1")
+        return json.dumps([self._parts.held(), self._in_journal, field, self._needed, self._skipped])
+
+    def hold(self, held: str) -> None:
+        """Go on where another left off, as it was written down.
+
+        Raises:
+            ValueError: where it is nothing of the kind.
+        """
+        match json.loads(held):
+            case [dict() as begun, bool() as in_journal, str() as field, int() as needed, int() as skipped]:
+                self._parts.hold(begun)
+                self._in_journal, self._needed, self._skipped = in_journal, needed, skipped
+                self._field = bytearray(field, "latin-1")
+            case _:
+                message = "no lines that were begun"
+                raise ValueError(message)
 
     def _give(self) -> Unwrapped:
         repeated: dict[int, list[bytes]] = {}

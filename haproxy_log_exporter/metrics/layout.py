@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from haproxy_log_exporter.metrics.catalogue import Metric, Way
 
-_LANE_BITS = 64
+LANE_BITS = 64
 _LANE_BYTES = 8
 
 # What 64 bits hold. A field that a format's author has named may hold any text.
@@ -63,14 +63,22 @@ class Layout:
         """The fields whose numbers are needed."""
         return frozenset(field for slot in self.slots for field, _ in slot.metric.sources)
 
+    def blocks(self) -> list[tuple[str, int]]:
+        """Name what the lanes hold, in their order: each name stands for so many.
+
+        Where a name is the same in another layout, the lanes hold the same: the buckets are part of it.
+        """
+        lines = [(f"lines {kind}", 1) for kind in self.kinds]
+        return lines + [(_meaning(slot), _lanes(slot.metric, len(slot.bounds))) for slot in self.slots]
+
     def line(self, kind: str) -> int:
         """What a line adds by being there."""
-        return 1 << _LANE_BITS * self.kinds[kind]
+        return 1 << LANE_BITS * self.kinds[kind]
 
     def mask(self, metric: Metric) -> int:
         """Give the bits of which one is set in a total that has lines of a kind which the metric is made of."""
-        lane = (1 << _LANE_BITS) - 1
-        return sum(lane << _LANE_BITS * self.kinds[kind] for kind in metric.kinds)
+        lane = (1 << LANE_BITS) - 1
+        return sum(lane << LANE_BITS * self.kinds[kind] for kind in metric.kinds)
 
     def lanes(self, packed: int) -> tuple[int, ...]:
         """Unpack all lanes."""
@@ -86,6 +94,12 @@ class Layout:
                 if source == field:
                     packed += _contribution(slot, variant, text)
         return packed
+
+
+def _meaning(slot: Slot) -> str:
+    bounds = (str(bound.normalize()) for bound in slot.bounds)
+    parts = (value for _, value in slot.metric.sources if value)
+    return " ".join((slot.metric.name, *bounds, *parts))
 
 
 def _lanes(metric: Metric, bounds: int) -> int:
@@ -109,14 +123,14 @@ def _contribution(slot: Slot, variant: int, text: bytes) -> int:
                 return 0
             number = int(text)
             bucket = bisect_left(slot.bounds, number)
-            return (1 << _LANE_BITS * (slot.lane + bucket)) + (number << _LANE_BITS * slot.sum_lane)
+            return (1 << LANE_BITS * (slot.lane + bucket)) + (number << LANE_BITS * slot.sum_lane)
         case Way.ADD:
             digits = text.removeprefix(b"+")
-            return (int(digits) if digits.isdigit() and len(digits) <= _MOST_DIGITS else 0) << _LANE_BITS * slot.lane
+            return (int(digits) if digits.isdigit() and len(digits) <= _MOST_DIGITS else 0) << LANE_BITS * slot.lane
         case Way.FLAG:
-            return (0 if text in (b"", b"-", b"0", b"false") else 1) << _LANE_BITS * slot.lane
+            return (0 if text in (b"", b"-", b"0", b"false") else 1) << LANE_BITS * slot.lane
         case Way.ABORT:
-            return (1 if text[:1] == b"-" and text[1:].isdigit() else 0) << _LANE_BITS * (slot.lane + variant)
+            return (1 if text[:1] == b"-" and text[1:].isdigit() else 0) << LANE_BITS * (slot.lane + variant)
 
 
 class Contributions(dict[bytes | None, int]):

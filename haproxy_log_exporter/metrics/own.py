@@ -3,7 +3,7 @@
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -32,23 +32,46 @@ class FlushDurations:
         self._counts[sum(seconds > bound for bound in _FLUSH_BOUNDS)] += 1
         self._sum += seconds
 
+    def copy(self) -> "FlushDurations":
+        """Give them as they are now."""
+        copy = FlushDurations()
+        copy._counts, copy._sum = [*self._counts], self._sum
+        return copy
+
+    def counters(self) -> dict[tuple[str, str], float]:
+        """Give the numbers by names, for the state."""
+        bounds = map(str, (*_FLUSH_BOUNDS, "inf"))
+        numbers: dict[tuple[str, str], float] = {
+            ("flushes", bound): count for bound, count in zip(bounds, self._counts, strict=True)
+        }
+        return numbers | {("flush_seconds", ""): self._sum}
+
+    def restore(self, counters: Mapping[tuple[str, str], float]) -> None:
+        """Go on from numbers by names, as far as they are there."""
+        self._counts = [int(counters.get(key, 0)) for key in self.counters() if key[0] == "flushes"]
+        self._sum = float(counters.get(("flush_seconds", ""), 0.0))
+
     def family(self) -> Metric:
         """Give it as a metric family."""
         total, buckets = 0, []
         for bound, count in zip((*_FLUSH_BOUNDS, float("inf")), self._counts, strict=True):
             total += count
             buckets.append((floatToGoString(bound), float(total)))
-        help_ = "Time to fold what was read into the totals."
+        help_ = "Time to fold what was read into the totals, and to keep them in the state."
         return HistogramMetricFamily(f"{PREFIX}flush_duration_seconds", help_, buckets=buckets, sum_value=self._sum)
 
 
 @dataclass(frozen=True, slots=True)
 class OwnState:
-    """What the own metrics are made from besides the lines; all of it may be asked from any thread."""
+    """What the own metrics are made from besides the lines; all of it may be asked from any thread.
+
+    `is_writable` is for the state, where one is kept.
+    """
 
     refused: Callable[[], int]
     now: Callable[[], float]
-    flushes: FlushDurations
+    flushes: Callable[[], FlushDurations]
+    is_writable: Callable[[], bool] | None = None
 
 
 class OwnMetrics(CollectorRegistry):
@@ -72,7 +95,10 @@ class OwnMetrics(CollectorRegistry):
                 mask = layout.mask(slot.metric)
                 series.add_metric([slot.metric.name], sum(1 for packed in snapshot.totals if packed & mask))
         yield series
-        yield self._state.flushes.family()
+        yield self._state.flushes().family()
+        if self._state.is_writable:
+            help_ = "Whether the state can be written: 1, or 0 while nothing is read from files."
+            yield _single("state_writable", help_, self._state.is_writable())
         refused = _counter("http_connections_refused", "Connections closed unanswered, for there were too many.")
         refused.add_metric([], self._state.refused())
         yield refused

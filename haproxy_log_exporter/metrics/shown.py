@@ -43,7 +43,7 @@ class Shown(NamedTuple):
     """All that a scrape shows of the lines, of one moment."""
 
     tables: list[tuple[Layout, Snapshot]]
-    tallies: dict[str, Tally]
+    tallies: Mapping[str, Tally]
     parsed: Counter[str]
     conditions: Mapping[str, Condition]
     rejects: Mapping[str, tuple[bytes, ...]] = {}  # the last lines rejected, of each source

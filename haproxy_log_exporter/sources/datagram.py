@@ -3,11 +3,13 @@
 import logging
 import socket
 import struct
+from dataclasses import replace
 
 from haproxy_log_exporter.address import Address
 from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.metrics.shown import Condition
-from haproxy_log_exporter.sources.framing import NO_LINES, Lines, drop_overlong
+from haproxy_log_exporter.sources.base import Chunk
+from haproxy_log_exporter.sources.framing import drop_overlong
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ class DatagramSource:
     def __init__(self, name: str, address: Address) -> None:
         """`name` is the URL as the user gave it."""
         self.name = name
+        self.names = (name,)
         self._address = address
         self._socket: socket.socket | None = None
         self._condition = Condition(dropped=0)
@@ -72,7 +75,7 @@ class DatagramSource:
         """What to wait on."""
         return self._socket.fileno() if self._socket else None
 
-    def read(self) -> Lines:
+    def read(self) -> list[Chunk]:
         """Take the datagrams that are there, each of one or more lines."""
         assert self._socket
         receive = self._socket.recv
@@ -86,22 +89,22 @@ class DatagramSource:
             self._condition.errors += 1
             logger.debug("%s: %s", self.name, error)
         if not datagrams:
-            return NO_LINES
+            return []
         datagrams.append(b"")
         # HAProxy ends each datagram with a newline, other senders do not. Nothing is lost with an empty line.
         chunk = b"\n".join(datagrams)
         while b"\n\n" in chunk:
             chunk = chunk.replace(b"\n\n", b"\n")
-        return drop_overlong(chunk.removeprefix(b"\n"))
+        return [Chunk(self.name, *drop_overlong(chunk.removeprefix(b"\n")))]
 
-    def condition(self) -> Condition:
+    def conditions(self) -> dict[str, Condition]:
         """Ask the kernel what it dropped; its counter has 32 bits."""
         assert self._socket
         assert self._condition.dropped is not None
         drops = _MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[-1]
         self._condition.dropped += (drops - self._drops_seen) & 0xFFFFFFFF
         self._drops_seen = drops
-        return self._condition
+        return {self.name: replace(self._condition)}
 
     def stop(self) -> None:
         """Close the socket."""

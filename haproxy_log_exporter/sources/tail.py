@@ -1,250 +1,191 @@
-"""Follows log files through growth, rotation and truncation.
+"""Following log files: the paths that patterns name, through growth and rotation.
 
-Strategy: a file is its device and inode, never its name. Each scan looks up which files the pattern names now. A new
-one is read from its beginning; one that no name leads to any more was rotated away and is read on until it has been
-quiet for a while, since its writer may not have let go of it yet. The position is always the beginning of a line, so
-a line that is not whole is simply read again when there is more.
+Strategy: each scan looks up which paths the patterns name now. What a path has led to and leads to now is the matter of
+its generations; files are shared out so that each is read once, however many paths lead to it.
 """
 
+import fnmatch
 import glob
 import logging
 import os
-import stat
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
+from haproxy_log_exporter.marks import Mark
 from haproxy_log_exporter.metrics.shown import Condition
-from haproxy_log_exporter.sources.framing import BLOCK, LONGEST_LINE, NO_LINES, Lines, drop_overlong
+from haproxy_log_exporter.sources.base import Chunk
+from haproxy_log_exporter.sources.compressed import SUFFIXES
+from haproxy_log_exporter.sources.framing import BLOCK
+from haproxy_log_exporter.sources.generations import Generations, Shared, Start
+from haproxy_log_exporter.sources.siblings import Sibling, is_generation
 
 logger = logging.getLogger(__name__)
 
 SCAN_SECONDS = 1.0
-_DRAIN_SECONDS = 10.0
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip")
+_COMPRESSED = (*SUFFIXES, ".lz4", ".zip")
 
-Identity = tuple[int, int]
-
-
-@dataclass(slots=True)
-class _File:
-    """An open file: where the next line begins, and up to where it has been looked at."""
-
-    path: str
-    descriptor: int
-    position: int
-    looked_to: int
-    size: int
-    skipping: bool = False  # within a line that is too long
-    quiet_since: float | None = None  # since when nothing came, where no name leads to it any more
+# The clock of a file system may be so far behind.
+_LATE_NANOSECONDS = 50_000_000
 
 
 class FileSource:
-    """All files that a pattern names."""
+    """All files that patterns name. Lines count for the first pattern that names their path."""
 
     def __init__(
         self,
-        pattern: str,
+        patterns: Sequence[str],
         *,
         from_beginning: bool,
-        taken: set[Identity] | None = None,
+        marks: Mapping[str, tuple[Mark, ...]] | None = None,
+        since: Mapping[str, float] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`from_beginning` is for the files that are there at the start; later ones are always read whole.
 
-        `taken` is shared by sources whose patterns may overlap, so that each file is read by one of them.
+        `marks` are those of a service that ran before, by path, and `since` tells since when patterns are followed, in
+        seconds since the epoch: files that were written to later are not there at the start, but came later.
         """
-        self.name = os.fsencode(pattern).decode("utf-8", "replace")
-        self._pattern = pattern
-        self._taken = set() if taken is None else taken
+        self._patterns = {os.fsencode(pattern).decode("utf-8", "replace"): pattern for pattern in patterns}
         self._from_beginning = from_beginning
         self._now = now
-        self._files: dict[Identity, _File] = {}
-        self._names: dict[str, Identity] = {}
+        self._known = dict(marks or {})
+        self._since = {**(since or {})}
+        self._followed = frozenset(self._since)
+        self._shared = Shared(now, self._complain)
+        self._paths: dict[str, Generations] = {}
+        self._sources: dict[str, str] = {}  # which source each path counts for
         self._next_scan = 0.0
         self._complaints: dict[str, str] = {}
-        self._sizes_at_start: dict[Identity, int] = {}  # of files that could not be opened then
-        self._left: set[Identity] = set()  # files that another source had when they were met here
-        self._last_words: list[bytes] = []  # last lines without a newline, of files that are done
-        self._condition = Condition(position_bytes=0, size_bytes=0, rotations=0)
+        self._conditions = {name: Condition(rotations=0) for name in self._patterns}
+        self._over: list[Chunk] = []
         self._turn = 0
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The patterns, as UTF-8."""
+        return [*self._patterns]
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Which name the lines of each path count for."""
+        return self._sources
+
+    @property
+    def since(self) -> Mapping[str, float]:
+        """Since when each pattern is followed, in seconds since the epoch."""
+        return self._since
 
     def start(self) -> None:
         """Find the files that are there."""
-        self._scan(from_beginning=self._from_beginning)
+        for name in self._patterns:
+            self._since.setdefault(name, time.time())
+        self._scan(at_start=True)
 
     def fileno(self) -> int | None:
         """Say that regular files cannot be waited on."""
         return None
 
     def paths(self) -> list[str]:
-        """List the files that are followed by name."""
-        return [*self._names]
+        """List the paths that are followed and lead to a file."""
+        return [path for path, generations in self._paths.items() if generations.is_open]
 
-    def read(self) -> Lines:
-        """Take the next whole lines of all files, a block of each at the most; the files take turns to be first."""
+    def marks(self) -> dict[str, tuple[Mark, ...]]:
+        """Say how far the files of each path are read, of those too that no pattern names."""
+        return self._known | {path: generations.marks() for path, generations in self._paths.items()}
+
+    def read(self) -> list[Chunk]:
+        """Take the next whole lines of all paths, a block of each at the most; they take turns to be first."""
         if self._now() >= self._next_scan:
-            self._scan(from_beginning=True)
-        chunks, self._last_words = self._last_words, []
-        overlong, size = 0, sum(map(len, chunks))
-        files = [*self._files.values()]
+            self._scan()
+        chunks, self._over = self._over, []
+        size = 0
+        paths = [*self._paths]
         self._turn += 1
-        for step in range(len(files)):
-            file = files[(self._turn + step) % len(files)]
-            try:
-                lines = self._read(file)
-            except OSError as error:
-                self._complain(file.path, error)
-                continue
-            chunks.append(lines.chunk)
-            overlong, size = overlong + lines.overlong, size + len(lines.chunk)
-            if size >= BLOCK // 2:
-                break
-        return Lines(b"".join(chunks), overlong)
+        for step in range(len(paths)):
+            path = paths[(self._turn + step) % len(paths)]
+            lines = self._paths[path].read()
+            if lines.chunk or lines.overlong:
+                chunks.append(Chunk(self._sources[path], lines.chunk, lines.overlong, path))
+                size += len(lines.chunk)
+                if size >= BLOCK // 2:
+                    break
+        return chunks
 
-    def condition(self) -> Condition:
+    def conditions(self) -> dict[str, Condition]:
         """Add up positions and sizes of all open files."""
-        self._condition.position_bytes = self._condition.size_bytes = 0
-        for file in self._files.values():
-            self._condition.position_bytes += file.position
-            self._condition.size_bytes += file.size
-        return self._condition
+        for condition in self._conditions.values():
+            condition.position_bytes = condition.size_bytes = 0
+        for path, generations in self._paths.items():
+            condition = self._conditions[self._sources[path]]
+            taken, size = generations.amounts()
+            condition.position_bytes = (condition.position_bytes or 0) + taken
+            condition.size_bytes = (condition.size_bytes or 0) + size
+            condition.rotations = (condition.rotations or 0) + generations.rotations
+            generations.rotations = 0
+        return {name: replace(condition) for name, condition in self._conditions.items()}
 
     def stop(self) -> None:
         """Close all files."""
-        for identity in [*self._files]:
-            self._close(identity)
+        for generations in self._paths.values():
+            generations.stop()
 
-    def _scan(self, *, from_beginning: bool) -> None:
+    def _scan(self, *, at_start: bool = False) -> None:
         self._next_scan = self._now() + SCAN_SECONDS
-        names: dict[str, Identity] = {}
-        for path in self._matching():
+        named = self._named()
+        for path, name in named.items():
+            if path not in self._paths and not any(is_generation(path, other) for other in (*named, *self._paths)):
+                self._follow(path, name, named, at_start=at_start)
+        for path, generations in [*self._paths.items()]:
             try:
-                identity = self._open(path, from_beginning=from_beginning)
+                generations.look()
             except OSError as error:
-                self._complain(path, error)
-                if not from_beginning:
-                    self._sizes_at_start |= _size(path)
-                continue
-            self._complaints.pop(path, None)
-            names[path] = identity
-        self._names = names
-        self._left.intersection_update(names.values())
-        self._find_rotated()
+                if path in named:
+                    self._complain(path, path, error)
+            else:
+                self._complaints.pop(path, None)
+            if path not in named and generations.is_over:
+                self._over.append(Chunk(self._sources.pop(path), b"", 0, path, last=True))
+                del self._paths[path]
 
-    def _matching(self) -> list[str]:
-        if not glob.has_magic(self._pattern):
-            return [self._pattern]
-        found = sorted(glob.glob(self._pattern))
-        return [path for path in found if not path.endswith(_COMPRESSED) and not os.path.isdir(path)]
+    def _follow(self, path: str, name: str, named: Mapping[str, str], *, at_start: bool) -> None:
+        marks, start = self._known.pop(path, None), None
+        if marks is None:
+            since = int(self._since[name] * 1e9) - _LATE_NANOSECONDS
+            fresh = at_start and name not in self._followed
 
-    def _open(self, path: str, *, from_beginning: bool) -> Identity:
-        """Open a file that is not open yet; what it held at the start is left out where that was asked for."""
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(0, "is not a regular file")
-        identity = (found.st_dev, found.st_ino)
-        if identity in self._files:
-            return identity
-        if identity in self._taken | self._left:
-            self._left.add(identity)
-            return identity
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        opened = os.fstat(descriptor)
-        identity = (opened.st_dev, opened.st_ino)
-        if identity in self._taken:
-            os.close(descriptor)
-            return identity
-        held = self._sizes_at_start.pop(identity, 0) if from_beginning else opened.st_size
-        position = _last_line(descriptor, min(held, opened.st_size))
-        self._files[identity] = _File(path, descriptor, position, position, opened.st_size)
-        self._taken.add(identity)
-        logger.info("following %s from byte %d", path, position)
-        return identity
+            def leaves(sibling: Sibling) -> bool:
+                if fresh:
+                    return not (self._from_beginning and sibling.path in named)
+                return sibling.modified < since
 
-    def _find_rotated(self) -> None:
-        """Notice which files lost their name, and close those that lost all and have been quiet since."""
-        names: dict[Identity, set[str]] = {}
-        for path, identity in self._names.items():
-            names.setdefault(identity, set()).add(path)
-        for identity, file in [*self._files.items()]:
-            paths = names.get(identity, set())
-            if file.path in paths:
-                file.quiet_since = None
-            elif paths:
-                self._rotated(file)
-                file.path, file.quiet_since = min(paths), None
-            elif file.quiet_since is None:
-                self._rotated(file)
-                file.quiet_since = self._now()
-            elif self._now() - file.quiet_since > _DRAIN_SECONDS:
-                self._finish(identity)
+            start = Start(fresh and not self._from_beginning, leaves)
+        self._paths[path] = Generations(path, self._shared, marks or (), start)
+        self._sources[path] = name
 
-    def _rotated(self, file: _File) -> None:
-        logger.info("%s was rotated", file.path)
-        self._condition.rotations = (self._condition.rotations or 0) + 1
+    def _named(self) -> dict[str, str]:
+        """Look up the paths that the patterns name, and by which; those that are known and lead nowhere, too."""
+        found: dict[str, str] = {}
+        for name, pattern in self._patterns.items():
+            paths = [pattern]
+            if glob.has_magic(pattern):
+                there = (path for path in sorted(glob.glob(pattern)) if not os.path.isdir(path))
+                paths = [path for path in there if not path.endswith(_COMPRESSED)]
+                paths += [path for path in self._known if _names(os.path.abspath(pattern), path)]
+            for path in paths:
+                found.setdefault(os.path.abspath(path), name)
+        return found
 
-    def _finish(self, identity: Identity) -> None:
-        """Close a file that is done, if all of it was read; its last line may lack a newline."""
-        file = self._files[identity]
-        try:
-            if os.fstat(file.descriptor).st_size != file.looked_to:
-                return
-            if last := b"" if file.skipping else os.pread(file.descriptor, LONGEST_LINE, file.position):
-                self._last_words.append(last + b"\n")
-        except OSError as error:
-            self._complain(file.path, error)
-        self._close(identity)
-
-    def _read(self, file: _File) -> Lines:
-        file.size = size = os.fstat(file.descriptor).st_size
-        if size < file.position:
-            self._rotated(file)
-            file.position = file.looked_to = 0
-            file.skipping = False
-        if size == file.looked_to:
-            return NO_LINES
-        if file.quiet_since is not None:
-            file.quiet_since = self._now()
-        block = os.pread(file.descriptor, BLOCK, file.position)
-        file.looked_to = file.position + len(block)
-        if file.skipping:
-            end = block.find(b"\n") + 1
-            file.skipping = not end
-            file.position += end or len(block)
-            file.looked_to = file.position
-            return self._read(file) if end else NO_LINES
-        end = block.rfind(b"\n") + 1
-        if not end and len(block) > LONGEST_LINE:
-            file.skipping = True
-            file.position += len(block)
-            return Lines(b"", 1)
-        file.position += end
-        return drop_overlong(block[:end])
-
-    def _complain(self, path: str, error: OSError) -> None:
+    def _complain(self, followed: str, path: str, error: OSError) -> None:
         """Count what failed, and name it once until it changes."""
-        self._condition.errors += 1
+        self._conditions[self._sources[followed]].errors += 1
         problem = error.strerror or str(error)
         if self._complaints.get(path) != problem:
             self._complaints[path] = problem
             logger.warning("cannot read %s, trying again every second: %s", path, problem)
 
-    def _close(self, identity: Identity) -> None:
-        self._taken.discard(identity)
-        os.close(self._files.pop(identity).descriptor)
 
-
-def _size(path: str) -> dict[Identity, int]:
-    """Tell which file a name leads to and what it holds, where that can be told."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return {}
-    return {(found.st_dev, found.st_ino): found.st_size} if stat.S_ISREG(found.st_mode) else {}
-
-
-def _last_line(descriptor: int, size: int) -> int:
-    """Find where the line at the end of the file begins: one that is being written will be read whole."""
-    start = max(0, size - LONGEST_LINE)
-    return start + os.pread(descriptor, size - start, start).rfind(b"\n") + 1 if size else 0
+def _names(pattern: str, path: str) -> bool:
+    """Whether glob would find a path, were it there."""
+    parts, wanted = path.split(os.sep), pattern.split(os.sep)
+    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))

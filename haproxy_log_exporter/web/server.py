@@ -48,7 +48,7 @@ class Served:
     telemetry_path: str
     shown: Callable[[], Shown]
     own: Callable[[Shown], CollectorRegistry]
-    ready: Callable[[], bool]
+    problem: Callable[[], str]  # why it is not ready; nothing where it is
     sources: tuple[str, ...]
 
 
@@ -165,10 +165,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.OK, page.encode(), headers)
         elif path == "/-/healthy":
             self._answer(HTTPStatus.OK, b"healthy\n", self._plain)
-        elif path == "/-/ready" and served.ready():
-            self._answer(HTTPStatus.OK, b"ready\n", self._plain)
         elif path == "/-/ready":
-            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"not ready\n", self._plain)
+            problem = served.problem()
+            status = HTTPStatus.SERVICE_UNAVAILABLE if problem else HTTPStatus.OK
+            answer = f"not ready: {problem}\n" if problem else "ready\n"
+            self._answer(status, answer.encode("utf-8", "replace"), self._plain)
         else:
             self._answer(
                 HTTPStatus.NOT_FOUND,

@@ -56,7 +56,7 @@ LINES = st.one_of(
 
 def samples_of(shown: Shown, now: float = 0.0) -> Samples:
     """Write the own metrics as a scrape would, and read them."""
-    state = OwnState(refused=lambda: 6, now=lambda: now, flushes=FlushDurations())
+    state = OwnState(refused=lambda: 6, now=lambda: now, flushes=FlushDurations)
     return read_samples(generate_latest(OwnMetrics(state, shown)).decode())
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from haproxy_log_exporter.metrics.shown import Condition
 from haproxy_log_exporter.sources.framing import LONGEST_LINE
 from haproxy_log_exporter.sources.tail import SCAN_SECONDS, FileSource
 
@@ -32,8 +33,18 @@ class Tail:
 
     def start(self, pattern: str = "haproxy.log", *, from_beginning: bool = False) -> None:
         """Follow a pattern in the directory."""
-        self.source = FileSource(str(self.directory / pattern), from_beginning=from_beginning, now=self.clock)
+        self.follow(pattern, from_beginning=from_beginning)
+
+    def follow(self, *patterns: str, from_beginning: bool) -> None:
+        """Follow several patterns in the directory."""
+        paths = [str(self.directory / pattern) for pattern in patterns]
+        self.source = FileSource(paths, from_beginning=from_beginning, now=self.clock)
         self.source.start()
+
+    @property
+    def condition(self) -> Condition:
+        """How the first pattern stands."""
+        return self.source.conditions()[self.source.names[0]]
 
     def write(self, data: bytes, path: Path | None = None) -> None:
         """Append to the log, or another file."""
@@ -48,9 +59,13 @@ class Tail:
     def read(self) -> bytes:
         """Read all there is, whichever file it is from."""
         found = b""
-        while lines := self.source.read().chunk:
+        while lines := self.take():
             found += lines
         return found
+
+    def take(self) -> bytes:
+        """Read what comes in one turn."""
+        return b"".join(chunk.lines for chunk in self.source.read())
 
 
 @pytest.fixture
@@ -102,6 +117,7 @@ def test_files_that_appear_later_are_read_whole(tail: Tail) -> None:
 
 def test_renaming(tail: Tail) -> None:
     """The old file is read to its end, though its writer goes on for a while, and so is its successor."""
+    before = len(os.listdir("/proc/self/fd")) + 1
     tail.write(b"")
     tail.start()
     with tail.log.open("ab", buffering=0) as writer:
@@ -112,7 +128,7 @@ def test_renaming(tail: Tail) -> None:
         tail.write(b"three\n")
         writer.write(b"four\n")
         assert sorted(tail.scan().split()) == [b"four", b"three"]
-        assert tail.source.condition().rotations == 1
+        assert tail.condition.rotations == 1
         for _ in range(5):
             tail.scan(4)
             writer.write(b"late\n")
@@ -120,7 +136,7 @@ def test_renaming(tail: Tail) -> None:
     tail.write(b"last words", rotated)
     assert tail.scan(4) == b""
     assert tail.scan(11) == b"last words\n"
-    assert len(tail.source._files) == 1
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_renaming_within_the_pattern(tail: Tail) -> None:
@@ -131,7 +147,7 @@ def test_renaming_within_the_pattern(tail: Tail) -> None:
     tail.log.rename(tail.directory / "haproxy.log.1")
     tail.write(b"two\n")
     assert tail.scan() == b"two\n"
-    assert tail.source.condition().rotations == 1
+    assert tail.condition.rotations == 1
 
 
 def test_compressed_siblings_are_not_followed(tail: Tail) -> None:
@@ -151,7 +167,7 @@ def test_copytruncate(tail: Tail) -> None:
     assert tail.read() == b""
     tail.write(b"new\n")
     assert tail.read() == b"new\n"
-    assert tail.source.condition().rotations == 1
+    assert tail.condition.rotations == 1
 
 
 def test_overlong_lines_are_counted_and_not_kept(tail: Tail) -> None:
@@ -162,9 +178,9 @@ def test_overlong_lines_are_counted_and_not_kept(tail: Tail) -> None:
     for piece in (b"x" * LONGEST_LINE, b"x" * LONGEST_LINE, b"x" * 5 * LONGEST_LINE, b"\nnext\n"):
         tail.write(piece)
         found = tail.source.read()
-        overlong += found.overlong
+        overlong += sum(chunk.overlong for chunk in found)
     assert overlong == 1
-    assert found.chunk + tail.read() == b"next\n"
+    assert b"".join(chunk.lines for chunk in found) + tail.read() == b"next\n"
 
 
 def test_what_cannot_be_read_is_named_once_counted_and_retried(tail: Tail, caplog: pytest.LogCaptureFixture) -> None:
@@ -172,13 +188,13 @@ def test_what_cannot_be_read_is_named_once_counted_and_retried(tail: Tail, caplo
     tail.start()
     tail.scan()
     tail.scan()
-    assert tail.source.condition().errors == 3
+    assert tail.condition.errors == 3
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
         f"cannot read {tail.log}, trying again every second: No such file or directory"
     ]
     tail.write(b"there\n")
     assert tail.scan() == b"there\n"
-    assert tail.source.condition().errors == 3
+    assert tail.condition.errors == 3
 
 
 def test_a_directory_is_no_log(tail: Tail, caplog: pytest.LogCaptureFixture) -> None:
@@ -203,10 +219,10 @@ def test_position_and_size(tail: Tail) -> None:
     """They tell how far behind the source is."""
     tail.write(b"one\n")
     tail.start(from_beginning=True)
-    assert (tail.source.condition().position_bytes, tail.source.condition().size_bytes) == (0, 4)
+    assert (tail.condition.position_bytes, tail.condition.size_bytes) == (0, 4)
     tail.write(b"tw")
     tail.read()
-    assert (tail.source.condition().position_bytes, tail.source.condition().size_bytes) == (4, 6)
+    assert (tail.condition.position_bytes, tail.condition.size_bytes) == (4, 6)
 
 
 def test_files_take_turns(tail: Tail) -> None:
@@ -214,19 +230,14 @@ def test_files_take_turns(tail: Tail) -> None:
     for name in ("a", "b"):
         tail.write((name.encode() * 99 + b"\n") * 10_000, tail.directory / f"haproxy-{name}.log")
     tail.start("haproxy-*.log", from_beginning=True)
-    assert {tail.source.read().chunk[:1] for _ in range(2)} == {b"a", b"b"}
+    assert {tail.take()[:1] for _ in range(2)} == {b"a", b"b"}
 
 
 def test_overlapping_patterns_read_a_file_once(tail: Tail) -> None:
-    """The first source that finds a file has it."""
+    """The first pattern that names a file has it."""
     tail.write(b"one\n")
-    taken: set[tuple[int, int]] = set()
-    tail.source = FileSource(str(tail.log), from_beginning=True, taken=taken, now=tail.clock)
-    other = FileSource(str(tail.directory / "*.log"), from_beginning=True, taken=taken, now=tail.clock)
-    for source in (tail.source, other):
-        source.start()
-    assert (tail.source.read().chunk, other.read().chunk) == (b"one\n", b"")
-    other.stop()
+    tail.follow("haproxy.log", "*.log", from_beginning=True)
+    assert [(chunk.source, chunk.lines) for chunk in tail.source.read()] == [(str(tail.log), b"one\n")]
 
 
 def test_a_rotated_file_is_not_closed_before_it_is_read(tail: Tail) -> None:
@@ -245,7 +256,7 @@ def test_many_files_are_read_in_one_turn(tail: Tail) -> None:
     for number in range(300):
         tail.write(b"%d\n" % number, tail.directory / f"haproxy-{number}.log")
     tail.start("haproxy-*.log", from_beginning=True)
-    assert sorted(map(int, tail.source.read().chunk.split())) == [*range(300)]
+    assert sorted(map(int, tail.take().split())) == [*range(300)]
 
 
 def test_a_name_that_is_not_utf_8_can_be_shown(tail: Tail) -> None:
@@ -253,25 +264,17 @@ def test_a_name_that_is_not_utf_8_can_be_shown(tail: Tail) -> None:
     path = os.fsdecode(os.fsencode(tail.directory) + b"/\xff.log")
     tail.write(b"one\n", Path(path))
     tail.start("\udcff.log", from_beginning=True)
-    assert tail.source.name.endswith("/\ufffd.log")
+    assert tail.source.names[0].endswith("/\ufffd.log")
     assert tail.read() == b"one\n"
 
 
-def test_a_file_that_another_source_is_done_with_is_not_read_again(tail: Tail) -> None:
+def test_a_file_that_is_done_is_not_read_again_by_another_pattern(tail: Tail) -> None:
     """After its rotation too, one of two overlapping patterns has read it."""
     tail.write(b"one\ntwo\n")
-    taken: set[tuple[int, int]] = set()
-    tail.source = FileSource(str(tail.log), from_beginning=True, taken=taken, now=tail.clock)
-    other = FileSource(f"{tail.log}*", from_beginning=True, taken=taken, now=tail.clock)
-    found = []
-    for source in (tail.source, other):
-        source.start()
-        found += source.read().chunk.split()
+    tail.follow("haproxy.log", "haproxy.log*", from_beginning=True)
+    found = tail.read().split()
     tail.log.rename(tail.directory / "haproxy.log.1")
     tail.write(b"three\n")
     for _ in range(10):
-        tail.clock.time += 4
-        for source in (tail.source, other):
-            found += source.read().chunk.split()
+        found += tail.scan(4).split()
     assert sorted(found) == [b"one", b"three", b"two"]
-    other.stop()

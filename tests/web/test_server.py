@@ -274,9 +274,9 @@ def test_index_shows_what_was_rejected() -> None:
 def test_ready_only_once_all_is_open() -> None:
     """Healthy from the first moment, ready when the service says so."""
     state = {"ready": False}
-    with listening(replace(SMALL, ready=lambda: state["ready"])) as port:
+    with listening(replace(SMALL, problem=lambda: "" if state["ready"] else "the disk is full")) as port:
         assert ask(port, "/-/healthy")[::2] == (200, b"healthy\n")
-        assert ask(port, "/-/ready")[::2] == (503, b"not ready\n")
+        assert ask(port, "/-/ready")[::2] == (503, b"not ready: the disk is full\n")
         state["ready"] = True
         assert ask(port, "/-/ready")[::2] == (200, b"ready\n")
 

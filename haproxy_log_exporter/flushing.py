@@ -1,0 +1,175 @@
+"""Flushes: what was counted is kept in the state, and shown once it is kept.
+
+Strategy: the disk may take its time, and sockets cannot wait. So a commit runs in a thread of its own, with a batch
+that nobody else touches, while lines go on being counted for the next one. There is one commit at a time. A batch that
+could not be kept is part of the next one: nothing is lost, and nothing is shown that is not kept.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from haproxy_log_exporter.errors import OperationError
+from haproxy_log_exporter.marks import Streams
+from haproxy_log_exporter.metrics.own import FlushDurations
+from haproxy_log_exporter.metrics.shown import Condition, Tally
+from haproxy_log_exporter.pipeline import Batch, Pipeline
+from haproxy_log_exporter.state import Commit, CounterKey, State
+
+logger = logging.getLogger(__name__)
+
+_TALLIED = ("bytes_read", "counted", "notices", "filtered", "rejected", "truncated")
+_CONDITIONS = ("rotations", "dropped", "errors")
+
+
+class Flusher:
+    """Takes batches from the pipeline, commits them where there is a state, and shows them.
+
+    All methods belong to one thread, but for the attributes `failure`, `flushes` and `refused`, which any may look at.
+    """
+
+    def __init__(self, pipeline: Pipeline, state: State | None, refused: Callable[[], int]) -> None:
+        """`refused` gives the connections that the web server has refused so far."""
+        self.failure = ""  # why the last batch could not be kept
+        self.flushes = FlushDurations()
+        self.refused = 0
+        self._pipeline = pipeline
+        self._state = state
+        self._count_refused = refused
+        self._refused_before = 0
+        self._conditions_before: dict[str, Condition] = {}
+        self._durations = FlushDurations()
+        self._batch: tuple[Batch, FlushDurations, int] | None = None
+        self._began = 0.0
+        self._thread: threading.Thread | None = None
+        self._raised: BaseException | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a batch is being kept."""
+        return self._thread is not None
+
+    def restore(self) -> None:
+        """Go on from the counters that the state has."""
+        if not self._state:
+            return
+        counters = self._state.counters
+        self._pipeline.restore(
+            _tallies(counters), {name: int(n) for (key, name), n in counters.items() if key == "parsed"}
+        )
+        for (key, source), value in counters.items():
+            if key in _CONDITIONS:
+                setattr(self._conditions_before.setdefault(source, Condition()), key, int(value))
+        self._refused_before = int(counters.get(("refused", ""), 0))
+        self._durations.restore(counters)
+        self.flushes, self.refused = self._durations.copy(), self._refused_before
+        self._pipeline.flush(self._all_conditions({}))
+
+    def begin(
+        self,
+        conditions: Mapping[str, Condition],
+        streams: Streams,
+        since: Mapping[str, float],
+        done: Callable[[], None],
+    ) -> None:
+        """Take a batch. Without a state it is shown at once; else `done` is called, in another thread, once it is kept.
+
+        `conditions` tells how the sources stand, `streams` how far they are read, `since` when they were first read.
+        """
+        assert not self._thread
+        self._began = time.monotonic()
+        batch = self._pipeline.batch(self._all_conditions(conditions))
+        durations, refused = self._durations.copy(), self._refused_before + self._count_refused()
+        self._batch = (batch, durations, refused)
+        if not self._state:
+            self._show()
+            return
+        counters = _counters(batch) | durations.counters() | {("refused", ""): refused}
+        counters |= {("since", source): moment for source, moment in since.items()}
+        commit = Commit(batch.changes, counters, streams)
+        self._thread = threading.Thread(
+            target=self._commit, args=(self._state, commit, done), name="commit", daemon=True
+        )
+        self._thread.start()
+
+    def settle(self, seconds: float = 0.0) -> bool:
+        """Show the batch if it is kept by now, waiting so long at the most; tell whether none is on its way any more.
+
+        A bug in the thread is raised here.
+        """
+        if not self._thread:
+            return True
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            return False
+        self._thread = None
+        raised, self._raised = self._raised, None
+        if raised is None:
+            if self.failure:
+                logger.info("the state can be written again")
+            self.failure = ""
+            self._show()
+            return True
+        assert self._batch
+        self._pipeline.give_back(self._batch[0])
+        self._batch = None
+        if not isinstance(raised, OperationError):
+            raise raised
+        if self.failure != str(raised):
+            logger.error("nothing more is read from files until the state can be written: %s", raised)
+        self.failure = str(raised)
+        return True
+
+    def _commit(self, state: State, commit: Commit, done: Callable[[], None]) -> None:
+        try:
+            state.commit(commit)
+        except BaseException as error:  # noqa: BLE001 -- handed over
+            self._raised = error
+        done()
+
+    def _show(self) -> None:
+        assert self._batch
+        batch, self.flushes, self.refused = self._batch
+        self._batch = None
+        self._pipeline.show(batch)
+        if batch.changes or not self._state:
+            self._durations.observe(time.monotonic() - self._began)
+
+    def _all_conditions(self, conditions: Mapping[str, Condition]) -> dict[str, Condition]:
+        """Add what the state knew of sources before, also of those that are read no more."""
+        found = {source: replace(condition) for source, condition in self._conditions_before.items()}
+        for source, condition in conditions.items():
+            before = self._conditions_before.get(source)
+            found[source] = _sum(condition, before) if before else condition
+        return found
+
+
+def _sum(condition: Condition, before: Condition) -> Condition:
+    counted = {
+        name: getattr(condition, name) + (getattr(before, name) or 0)
+        for name in _CONDITIONS
+        if getattr(condition, name) is not None
+    }
+    return replace(condition, **counted)
+
+
+def _tallies(counters: Mapping[CounterKey, float]) -> dict[str, Tally]:
+    found: dict[str, Tally] = {}
+    for (key, source), value in counters.items():
+        if key in _TALLIED:
+            setattr(found.setdefault(source, Tally()), key, int(value))
+    return found
+
+
+def _counters(batch: Batch) -> dict[CounterKey, float]:
+    parts = ((batch.tallies, _TALLIED), (batch.conditions, _CONDITIONS))
+    found: dict[CounterKey, float] = {
+        (name, source): getattr(row, name)
+        for rows, names in parts
+        for source, row in rows.items()
+        for name in names
+        if getattr(row, name) is not None
+    }
+    return found | {("parsed", name): count for name, count in batch.parsed.items()}

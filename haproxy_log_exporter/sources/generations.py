@@ -1,0 +1,476 @@
+"""All files that one path has led to: the one that it leads to now, and those that were rotated away from it.
+
+Strategy: what was read is known by marks, one for each file, and a mark says how its file is known again: by inode and
+by the bytes that were taken of it. Whenever something may have been rotated, the files beside the path are held against
+the marks. What a mark fits is that file, wherever it is now, and is read on from there; what no mark fits was rotated
+before anyone looked, and is read whole. So it makes no difference whether the exporter ran meanwhile, how often the log
+was rotated, or how. Files are read the oldest first, each to its end before the next.
+
+A copy is no file of its own: while the log still holds what its copy holds, the copy is let be. Once the log is
+truncated, its mark fits the copy, and what was not read yet is read there.
+"""
+
+import logging
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from haproxy_log_exporter.marks import Mark
+from haproxy_log_exporter.sources.compressed import SUFFIXES
+from haproxy_log_exporter.sources.framing import NO_LINES, Lines, drop_overlong
+from haproxy_log_exporter.sources.logfile import (
+    ChangedError,
+    CompressedFile,
+    Identity,
+    LogFile,
+    PlainFile,
+    find_progress,
+    open_descriptor,
+    start_at,
+)
+from haproxy_log_exporter.sources.progress import Progress
+from haproxy_log_exporter.sources.siblings import Sibling, list_siblings
+
+logger = logging.getLogger(__name__)
+
+# A rotated file is closed once nothing came for so long: its writer may not have let go of it before. For so long, too,
+# a file is looked for that was not found: it may have been renamed while its directory was listed.
+DRAIN_SECONDS = 10.0
+
+# So long ago a directory must have changed for its time of change to tell the next change from the last one.
+_SETTLED_NANOSECONDS = 2_000_000_000
+
+# So many bytes tell the beginnings of two files apart.
+_SURE = 256
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the generations of all paths share: the files that are open, how time goes by, and who hears of errors."""
+
+    now: Callable[[], float]
+    complain: Callable[[str, str, OSError], None]  # of the path that is followed, of the file
+    open: dict[Identity, "Generations"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is left out of files that are there when a path is first met: what the path holds, and files beside it."""
+
+    leaves_held: bool
+    leaves: Callable[[Sibling], bool]
+
+
+@dataclass(slots=True)
+class Owned:
+    """Which files beside a path are known, and which open files have been found once more, compressed."""
+
+    marks: dict[str, tuple[Sibling, Mark]]
+    claimed: list[LogFile]
+
+    def claim(self, file: LogFile, sibling: Sibling) -> bool:
+        """Whether a file that begins as an open one is what that one has become, or is becoming."""
+        if not sibling.is_compressed:
+            return sibling.size == file.size or file.path.endswith(SUFFIXES)
+        if sibling.plain_path == file.path:
+            return True
+        if file in self.claimed or os.path.exists(file.path):
+            return False
+        self.claimed.append(file)
+        return True
+
+    def is_copy(self, sibling: Sibling, other: Sibling, mark: Mark) -> bool:
+        """Whether a file holds what another one holds, or is going to when it has been written; OSError."""
+        if sibling.is_compressed:
+            return sibling.plain_path == other.path and sibling.holds(mark)
+        return sibling.size == other.size and bool(mark.head.size) and sibling.holds(mark)
+
+
+class Generations:
+    """The files of one path. All methods belong to one thread."""
+
+    def __init__(self, path: str, shared: Shared, marks: tuple[Mark, ...], start: Start | None) -> None:
+        """Open nothing yet. `start` is for a path that is met for the first time, `marks` for one that is not."""
+        self.path = path
+        self.rotations = 0
+        self._shared = shared
+        self._marks = [*marks]
+        self._start = start
+        self._held: dict[Identity, int] = {}  # what files held that are left out, until they can be opened
+        self._files: list[LogFile] = []  # those that were rotated away and are open, the oldest first
+        self._live: PlainFile | None = None
+        self._missing: dict[Mark, float] = {}
+        self._listed: dict[str, int] = {}
+        self._search_until = 0.0
+        self._unsure = True  # what is there could not be told for sure
+        self._identity: Identity | None = None  # of what the path leads to
+        self._spoiled: set[tuple[Identity, int, int]] = set()  # versions of files that cannot be read
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the path leads to a file that is followed."""
+        return self._live is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left that is known of the path."""
+        return not (self._live or self._files or self._marks)
+
+    def marks(self) -> tuple[Mark, ...]:
+        """Say how far all files are read; the one that the path leads to is last."""
+        return (*self._marks, *(file.progress.mark(file.path, file.identity) for file in self._open_files()))
+
+    def amounts(self) -> tuple[int, int]:
+        """Add up how much was read of the open files, and their sizes, in bytes."""
+        files = [*self._open_files()]
+        return sum(file.taken for file in files), sum(file.size for file in files)
+
+    def stop(self) -> None:
+        """Close all files."""
+        for file in [*self._open_files()]:
+            self._close(file)
+
+    def look(self) -> None:
+        """Find out what the path leads to now, and what became of the files that it led to before.
+
+        Raises:
+            OSError: where the path leads to nothing that can be read, or a directory cannot be listed.
+        """
+        now = self._shared.now()
+        start, self._start = self._start, None
+        problem = self._find_identity()
+        identity, live = self._identity, self._live
+        if start and start.leaves_held and identity:
+            self._held[identity] = os.stat(self.path).st_size
+        if live and live.identity != identity:
+            self._rotated(live)
+            self._live, live.quiet_since = None, now
+            self._files.append(live)
+        if identity and not self._live:
+            problem = self._go_on(identity) if self._marks else self._open_live(identity)
+        if self._may_have_rotated(now):
+            self._search(now, start)
+        if identity and not self._live and not problem:
+            problem = self._open_live(identity)
+        if problem:
+            raise problem
+
+    def _find_identity(self) -> OSError | None:
+        self._identity = None
+        try:
+            status = os.stat(self.path)
+        except OSError as error:
+            return error
+        if not stat.S_ISREG(status.st_mode):
+            return OSError(0, "is not a regular file")
+        self._identity = (status.st_dev, status.st_ino)
+        return None
+
+    def read(self) -> Lines:
+        """Take the next whole lines of the oldest file that has any, up to a block."""
+        now = self._shared.now()
+        before, begun = None, b""
+        for file in [*self._open_files()]:
+            try:
+                lines = file.read()
+                rest = None if lines.chunk or lines.overlong or file is self._live else file.rest()
+            except ChangedError:
+                self._changed(file)
+                return NO_LINES
+            except OSError as error:
+                self._fail(file, error)
+                continue
+            if lines.chunk or lines.overlong:
+                file.quiet_since = now
+                if before:
+                    self._finish(before, begun)
+                    lines = _joined(begun, lines)
+                return lines
+            if rest is None:  # there is more of it
+                break
+            if file.progress.continued and rest:
+                before, begun = file, begun + rest
+            elif self._is_finished(file, now):
+                self._finish(file, rest)
+                if rest:
+                    return Lines(rest + b"\n", 0)
+        return NO_LINES
+
+    def _open_files(self) -> Iterator[LogFile]:
+        yield from self._files
+        if self._live:
+            yield self._live
+
+    def _is_finished(self, file: LogFile, now: float) -> bool:
+        """Whether nothing will come any more: a compressed file and a copy are what they are."""
+        if isinstance(file, CompressedFile) or file.progress.continued:
+            return True
+        file.quiet_since = now if file.quiet_since is None else file.quiet_since
+        return now - file.quiet_since > DRAIN_SECONDS
+
+    def _finish(self, file: LogFile, rest: bytes) -> None:
+        file.progress.end(rest)
+        self._close(file)
+        self._marks.append(file.progress.mark(file.path, file.identity, done=True))
+
+    def _changed(self, file: LogFile) -> None:
+        """Read a file from its beginning that does not hold any more what was read; that is elsewhere, if anywhere."""
+        if isinstance(file, PlainFile):
+            self._rotated(file)
+            mark = file.progress.mark(file.path, file.identity)._replace(continued=True)
+            if mark.head.size:
+                self._marks.append(mark)
+            file.restart()
+            try:
+                self._search(self._shared.now())
+            except OSError as error:
+                self._unsure = True
+                self._shared.complain(self.path, file.path, error)
+            return
+        self._close(file)
+        try:
+            self._insert(CompressedFile(file.path, open_descriptor(file.path), None))
+        except OSError as error:
+            self._shared.complain(self.path, file.path, error)
+
+    def _fail(self, file: LogFile, error: OSError) -> None:
+        """Close what cannot be read; the next look tries again."""
+        self._shared.complain(self.path, file.path, error)
+        self._close(file)
+        self._marks.append(file.progress.mark(file.path, file.identity))
+        if isinstance(file, CompressedFile):
+            self._spoiled.add((file.identity, file.size, file.modified))
+        self._unsure = True
+
+    def _rotated(self, file: LogFile) -> None:
+        logger.info("%s was rotated", file.path)
+        self.rotations += 1
+        self._search_until = self._shared.now() + DRAIN_SECONDS
+
+    def _go_on(self, identity: Identity) -> OSError | None:
+        """Open the path's file if it is one that is known; where it is open already, it has its name back."""
+        for file in self._files:
+            if isinstance(file, PlainFile) and file.identity == identity:
+                self._files.remove(file)
+                self._live = file
+                return None
+        for mark in reversed(self._marks):
+            if mark.inode == identity[1] and (problem := self._open_at(mark)):
+                return problem
+            if self._live:
+                break
+        return None
+
+    def _open_at(self, mark: Mark) -> OSError | None:
+        """Open the path's file at a mark, if it fits."""
+        try:
+            descriptor = open_descriptor(self.path)
+            progress = find_progress(descriptor, mark)
+        except OSError as error:
+            return error
+        if progress is None:
+            os.close(descriptor)
+            return None
+        self._marks.remove(mark)
+        self._follow(descriptor, progress)
+        return None
+
+    def _open_live(self, identity: Identity) -> OSError | None:
+        """Open the path's file; one that fits the mark of a file that is nowhere else has been moved there."""
+        if identity in self._shared.open:
+            return None
+        for mark in [mark for mark in self._missing if mark.head.size and not mark.done]:
+            if (problem := self._open_at(mark)) or self._live:
+                return problem
+        try:
+            descriptor = open_descriptor(self.path)
+            self._follow(descriptor, start_at(descriptor, self._held.pop(identity, 0)))
+        except OSError as error:
+            return error
+        return None
+
+    def _follow(self, descriptor: int, progress: Progress) -> None:
+        live = self._live = PlainFile(os.path.realpath(self.path), descriptor, progress)
+        self._shared.open[live.identity] = self
+        logger.info("following %s from byte %d", self.path, progress.position)
+
+    def _may_have_rotated(self, now: float) -> bool:
+        """Whether it has to be looked for files that were rotated away."""
+        return (
+            self._unsure
+            or bool(self._missing)
+            or now < self._search_until
+            or any(_changed_at(directory) != self._listed.get(directory, 0) for directory in self._directories())
+            or any(map(_has_grown, self._marks))
+        )
+
+    def _directories(self) -> set[str]:
+        paths = [self.path, *(mark.path for mark in self._marks), *(file.path for file in self._open_files())]
+        return {os.path.dirname(path) for path in paths}
+
+    def _search(self, now: float, start: Start | None = None) -> None:
+        """Hold the files beside the path against what is known, and open those that are not read to their end."""
+        changed = {directory: _changed_at(directory) for directory in self._directories()}
+        siblings = self._list_siblings()
+        self._unsure = False
+        self._listed = {directory: moment for directory, moment in changed.items() if moment is not None}
+        if self._live and self._live.is_truncated():  # before its copy is taken for a file that nobody knows
+            self._changed(self._live)
+            return
+        left, owned = [*self._marks], Owned({}, [])
+        others = []
+        for sibling in siblings:
+            with self._complaining(sibling):
+                mark = next((each for each in left if sibling.is_of(each) and sibling.holds(each)), None)
+                if mark:
+                    left.remove(mark)
+                    owned.marks[sibling.path] = (sibling, mark)
+                elif sibling.size:
+                    others.append(sibling)
+        for sibling, mark in owned.marks.values():
+            with self._complaining(sibling):
+                self._resume(sibling, mark)
+        # What is plain goes first: it is there for as long as it is being compressed.
+        for sibling in sorted(others, key=lambda each: each.is_compressed):
+            with self._complaining(sibling):
+                if self._is_copy(sibling, owned):
+                    continue
+                mark = next((each for each in left if each.head.size and sibling.holds(each)), None)
+                if mark:
+                    left.remove(mark)
+                    self._resume(sibling, mark)
+                elif start and start.leaves(sibling):
+                    self._marks.append(sibling.whole())
+                else:
+                    self._open(sibling, None)
+        self._miss(left, now)
+
+    @contextmanager
+    def _complaining(self, sibling: Sibling) -> Iterator[None]:
+        """Let what cannot be read be, and try again at the next look."""
+        try:
+            yield
+        except OSError as error:
+            self._unsure = True
+            self._shared.complain(self.path, sibling.path, error)
+
+    def _list_siblings(self) -> list[Sibling]:
+        """List the files beside the path that are not open; those that are may have new names."""
+        files = {file.identity: file for file in self._files}
+        inodes = {mark.inode for mark in self._marks} | {inode for _, inode in files}
+        found = list_siblings(self.path, self._directories(), inodes)
+        for file in files.values():
+            file.path = next((each.path for each in found if each.identity == file.identity), file.path)
+        return [
+            each
+            for each in found
+            if each.identity != self._identity
+            and each.identity not in self._shared.open
+            and each.version not in self._spoiled
+        ]
+
+    def _is_copy(self, sibling: Sibling, owned: Owned) -> bool:
+        """Whether a file holds what another one holds that is there too, and is open or known."""
+        beginning = sibling.beginning()
+        for file in self._open_files():
+            size = min(len(beginning), len(known := file.beginning()))
+            if not size or beginning[:size] != known[:size]:
+                continue
+            if file is self._live:
+                is_copy = sibling.is_compressed or sibling.size <= file.size
+                self._unsure |= is_copy and size < _SURE
+            else:
+                is_copy = owned.claim(file, sibling)
+            if is_copy:
+                return True
+        return any(owned.is_copy(sibling, *each) for each in owned.marks.values())
+
+    def _resume(self, sibling: Sibling, mark: Mark) -> None:
+        """Go on with a file that is known, if there is more of it."""
+        same, (device, inode) = sibling.is_of(mark), sibling.identity
+        at = mark._replace(path=sibling.path, device=device, inode=inode)
+        if not sibling.is_compressed and (sibling.size == mark.position or (mark.done and not same)):
+            self._replace(mark, at._replace(position=sibling.size, done=True))
+        elif mark.done and (sibling.is_compressed or not same):
+            self._replace(mark, at)
+        else:
+            self._replace(mark, at)
+            self._open(sibling, at)
+
+    def _replace(self, mark: Mark, by: Mark) -> None:
+        self._marks[self._marks.index(mark)] = by
+
+    def _open(self, sibling: Sibling, mark: Mark | None) -> None:
+        """Open a file that was rotated away, at a mark if it has one; OSError."""
+        descriptor = open_descriptor(sibling.path)
+        file: LogFile | None = None
+        try:
+            if sibling.is_compressed:
+                file = CompressedFile(sibling.path, descriptor, mark)
+            elif progress := find_progress(descriptor, mark) if mark else Progress():
+                file = PlainFile(sibling.path, descriptor, progress)
+        finally:
+            if file is None or file.identity != sibling.identity:  # another one has the name by now
+                os.close(descriptor)
+        if file is None or file.identity != sibling.identity:
+            self._unsure = True
+            return
+        if mark:
+            self._marks.remove(mark)
+        self._insert(file)
+
+    def _insert(self, file: LogFile) -> None:
+        logger.info("reading %s from byte %d: it was %s", file.path, file.progress.position, self.path)
+        self._files.append(file)
+        self._files.sort(key=lambda each: each.modified)
+        self._shared.open[file.identity] = self
+
+    def _close(self, file: LogFile) -> None:
+        if file is self._live:
+            self._live = None
+        else:
+            self._files.remove(file)
+        del self._shared.open[file.identity]
+        file.close()
+
+    def _miss(self, marks: list[Mark], now: float) -> None:
+        """Forget files that were not found for a while; that of the path may be there and not be readable."""
+        here = None if self._live or not self._identity else self._identity[1]
+        self._missing = {mark: self._missing.get(mark, now) for mark in marks if mark.inode != here}
+        for mark, since in [*self._missing.items()]:
+            if now - since > DRAIN_SECONDS:
+                del self._missing[mark]
+                self._marks.remove(mark)
+                if not mark.done:
+                    logger.warning("%s is gone: what it had behind byte %d is not counted", mark.path, mark.position)
+
+
+def _joined(begun: bytes, lines: Lines) -> Lines:
+    """Put the beginning of a line before the rest of it."""
+    if not lines.chunk:  # the rest is too long
+        return lines
+    joined = drop_overlong(begun + lines.chunk)
+    return Lines(joined.chunk, joined.overlong + lines.overlong)
+
+
+def _has_grown(mark: Mark) -> bool:
+    """Whether more was written to a plain file after it was done."""
+    if not mark.done or mark.path.endswith(SUFFIXES):
+        return False
+    try:
+        found = os.stat(mark.path)
+    except OSError:
+        return False
+    return found.st_ino == mark.inode and found.st_size > mark.position
+
+
+def _changed_at(directory: str) -> int | None:
+    """Tell when a directory was changed last, in nanoseconds; None where it may change again at the same moment."""
+    try:
+        moment = os.stat(directory).st_mtime_ns
+    except OSError:
+        return 0
+    return moment if time.time_ns() - moment > _SETTLED_NANOSECONDS else None

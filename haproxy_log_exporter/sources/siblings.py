@@ -1,0 +1,128 @@
+"""The files beside a log that may be what it was: renamed, copied or compressed when it was rotated."""
+
+import os
+import re
+import stat
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from functools import cache
+
+from haproxy_log_exporter.marks import Mark
+from haproxy_log_exporter.sources.compressed import SUFFIXES
+from haproxy_log_exporter.sources.logfile import (
+    Identity,
+    find_progress,
+    open_descriptor,
+    read_beginning,
+    taken_up_to,
+)
+from haproxy_log_exporter.sources.progress import HEAD, sample
+
+_COMPRESSED = "|".join(map(re.escape, SUFFIXES))
+
+
+@cache
+def _generations(name: str) -> re.Pattern[str]:
+    """Match what logrotate(8) calls the rotated files of a log, with `dateext`, `dateformat` and `extension` too."""
+    stem, extension = map(re.escape, os.path.splitext(name))
+    date = r"[0-9]{6}[0-9TZ:._+-]*"
+    behind = rf"{re.escape(name)}[._-](?:[0-9][0-9TZ:._+-]*|old)"
+    within = rf"{stem}(?:\.[0-9]{{1,3}}|[._-]{date}){extension}"
+    return re.compile(rf"(?:{behind}|{within})(?:{_COMPRESSED})?")
+
+
+def is_generation(name: str, of: str) -> bool:
+    """Whether a path is called as rotated files of another are."""
+    directory, base = os.path.split(of)
+    return os.path.dirname(name) == directory and bool(_generations(base).fullmatch(os.path.basename(name)))
+
+
+@dataclass(slots=True)
+class Sibling:
+    """A file beside a log, as it was when it was listed."""
+
+    path: str
+    identity: Identity
+    size: int
+    modified: int
+    _beginning: bytes | None = field(default=None, compare=False)
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether its name says so."""
+        return self.path.endswith(SUFFIXES)
+
+    @property
+    def plain_path(self) -> str:
+        """What it was called before it was compressed."""
+        return os.path.splitext(self.path)[0]
+
+    @property
+    def version(self) -> tuple[Identity, int, int]:
+        """What changes when it is written to."""
+        return (self.identity, self.size, self.modified)
+
+    def beginning(self) -> bytes:
+        """Give the first bytes of what it holds, behind NULs, decompressed; OSError."""
+        if self._beginning is None:
+            descriptor = open_descriptor(self.path)
+            try:
+                self._beginning = read_beginning(descriptor)
+            finally:
+                os.close(descriptor)
+        return self._beginning
+
+    def is_of(self, mark: Mark) -> bool:
+        """Whether it is where a marked file was: the number of a device may be another after a restart."""
+        return self.identity[1] == mark.inode
+
+    def whole(self) -> Mark:
+        """Make a mark of all that it holds, without reading more than it takes to know it again; OSError."""
+        descriptor = open_descriptor(self.path)
+        try:
+            if self.is_compressed:
+                device, inode = self.identity
+                return Mark(self.path, device, inode, head=sample(self.beginning()), done=True)
+            return taken_up_to(descriptor, self.size).mark(self.path, self.identity, done=True)
+        finally:
+            os.close(descriptor)
+
+    def holds(self, mark: Mark) -> bool:
+        """Whether it holds what was taken of a file: all of it, or if it is compressed, the first bytes; OSError."""
+        if self.is_compressed:
+            beginning = self.beginning()
+            # Of a file that is done and shorter than a head, the head is all there is.
+            whole = mark.done and mark.head.size < HEAD and mark.position
+            if whole and len(beginning) != mark.position - mark.origin:
+                return False
+            return sample(beginning[: mark.head.size]) == mark.head
+        if self.size < mark.position:
+            return False
+        descriptor = open_descriptor(self.path)
+        try:
+            return find_progress(descriptor, mark) is not None
+        finally:
+            os.close(descriptor)
+
+
+def list_siblings(path: str, directories: Collection[str], inodes: Collection[int]) -> list[Sibling]:
+    """List the regular files that are called as rotated ones of a path, or have one of the inodes, the oldest first.
+
+    Raises:
+        OSError: where a directory cannot be listed.
+    """
+    names = _generations(os.path.basename(path))
+    found: dict[Identity, Sibling] = {}
+    for directory in directories:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if not (names.fullmatch(entry.name) or entry.inode() in inodes):
+                    continue
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:  # renamed meanwhile: the next look finds it
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    identity = (status.st_dev, status.st_ino)
+                    found[identity] = Sibling(entry.path, identity, status.st_size, status.st_mtime_ns)
+    return sorted(found.values(), key=lambda sibling: sibling.modified)

@@ -1,0 +1,377 @@
+"""The state: totals, counters and the positions up to which they count, in one SQLite file.
+
+Strategy: whatever is committed together is true together, so each flush is one transaction, of what has changed alone.
+Label sets are only added and stand apart from their totals, which are a few dozen bytes each; so a commit writes little
+more than the numbers. The file is WAL with synchronous=FULL: what is committed survives the machine. It is locked for
+as long as it is open, so there is no second process and no shared memory, which some file systems do not have.
+
+A new file is made under another name and linked into its place whole: an empty or half-made one is damage, not a start.
+"""
+
+import json
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from haproxy_log_exporter.errors import OperationError
+from haproxy_log_exporter.marks import Kept, Mark, Sample, Streams
+from haproxy_log_exporter.metrics.moving import move_to
+from haproxy_log_exporter.metrics.totals import Change, Table
+
+logger = logging.getLogger(__name__)
+
+_APPLICATION = 0x484C6F67  # "HLog": https://www.sqlite.org/fileformat.html, "Application ID"
+_VERSION = 1
+_SCHEMA = f"""
+PRAGMA page_size = 4096;
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+BEGIN;
+PRAGMA application_id = {_APPLICATION};
+PRAGMA user_version = {_VERSION};
+CREATE TABLE tables (number INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, labels TEXT NOT NULL, blocks TEXT NOT NULL);
+CREATE TABLE label_sets (id INTEGER PRIMARY KEY, label_values TEXT NOT NULL);
+CREATE TABLE totals (id INTEGER PRIMARY KEY, packed BLOB NOT NULL);
+CREATE TABLE counters (
+    name TEXT NOT NULL, subject TEXT NOT NULL, value NUMERIC NOT NULL, PRIMARY KEY (name, subject)
+) WITHOUT ROWID;
+CREATE TABLE streams (stream BLOB PRIMARY KEY, held TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE files (
+    stream BLOB, number INTEGER, path BLOB NOT NULL, device TEXT NOT NULL, inode TEXT NOT NULL,
+    origin INTEGER NOT NULL, head_size INTEGER NOT NULL, head BLOB NOT NULL,
+    position INTEGER NOT NULL, tail_size INTEGER NOT NULL, tail BLOB NOT NULL,
+    done INTEGER NOT NULL, skipping INTEGER NOT NULL, continued INTEGER NOT NULL,
+    PRIMARY KEY (stream, number)
+) WITHOUT ROWID;
+COMMIT;
+"""
+
+# A label set's id is its table's number and, in so many bits, its place.
+_PLACE_BITS = 40
+
+_RESET = "--state-reset starts afresh and keeps it beside"
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_PRIMARY_CODE = 0xFF  # the rest of a result code is detail: https://www.sqlite.org/rescode.html
+
+CounterKey = tuple[str, str]
+
+
+class Commit(NamedTuple):
+    """What is to be committed: what totals grow by, and counters and streams as they are then, all of them."""
+
+    changes: Sequence[Change]
+    counters: Mapping[CounterKey, float]
+    streams: Streams
+
+
+class State:
+    """The file, while it is open. Its methods may be called from several threads, one at a time."""
+
+    def __init__(self, path: str, now: Callable[[], float] = time.time) -> None:
+        """Open nothing yet. `now` gives seconds since the epoch."""
+        self._path = path
+        self._now = now
+        self._connection: sqlite3.Connection | None = None
+        self._identity = (0, 0)
+        self._numbers: dict[str, int] = {}
+        self._counters: dict[CounterKey, float] = {}
+        self._streams: dict[str, Kept] = {}
+
+    def start(self, *, reset: bool = False) -> None:
+        """Open the file, or make it where there is none. With `reset`, one that is there is put beside first.
+
+        Raises:
+            OperationError: where it is in use, is no state, is damaged, is of a newer version, or cannot be written.
+        """
+        with self._explained():
+            if reset and os.path.lexists(self._path):
+                self._put_beside()
+            if not os.path.lexists(self._path):
+                self._make()
+            self._open()
+            self._check()
+            self._read()
+
+    def stop(self) -> None:
+        """Close the file."""
+        if self._connection:
+            with suppress(sqlite3.Error):  # what is committed is in the WAL, wherever that ends up
+                self._connection.close()
+            self._connection = None
+
+    @property
+    def counters(self) -> Mapping[CounterKey, float]:
+        """The counters that were committed last."""
+        return self._counters
+
+    @property
+    def streams(self) -> Streams:
+        """The streams that were committed last."""
+        return self._streams
+
+    def restore(self, tables: Sequence[Table]) -> None:
+        """Fill tables with what is kept of them. What does not fit any more is dropped, and the log says so.
+
+        Raises:
+            OperationError: where it is damaged, or cannot be written.
+        """
+        with self._explained(), self._transaction() as connection:
+            for table in tables:
+                self._restore(connection, table)
+
+    def commit(self, commit: Commit) -> None:
+        """Write what has changed, all of it or nothing.
+
+        Raises:
+            OperationError: where it cannot be written; it may be tried again.
+        """
+        counters = {key: value for key, value in commit.counters.items() if self._counters.get(key) != value}
+        streams = {key: kept for key, kept in commit.streams.items() if self._streams.get(key) != kept}
+        gone = self._streams.keys() - commit.streams.keys()
+        if not (commit.changes or counters or streams or gone):
+            return
+        try:
+            self._expect_file()
+            with self._transaction() as connection:
+                for change in commit.changes:
+                    self._write_totals(connection, change)
+                connection.executemany(
+                    "INSERT OR REPLACE INTO counters VALUES (?, ?, ?)",
+                    ((*key, value) for key, value in counters.items()),
+                )
+                for stream in (*gone, *streams):
+                    _write_stream(connection, stream, streams.get(stream))
+        except (sqlite3.Error, OSError) as error:
+            message = f"cannot write {self._path}: {error}"
+            raise OperationError(message) from error
+        self._counters.update(counters)
+        self._streams = {**commit.streams}
+
+    def _make(self) -> None:
+        """Make a new state whole, then put it in its place, unless another process was faster."""
+        fresh = f"{self._path}.{os.getpid()}.new"
+        try:
+            for name in (fresh, f"{fresh}-wal", f"{fresh}-shm"):
+                with suppress(FileNotFoundError):
+                    os.unlink(name)
+            os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            connection = _connect(fresh)
+            try:
+                connection.executescript(_SCHEMA)
+            finally:
+                connection.close()
+            with suppress(FileExistsError):
+                os.link(fresh, self._path)
+                logger.info("state: %s is new", self._path)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(fresh)
+
+    def _put_beside(self) -> None:
+        """Rename a state that nobody uses, and the WAL that belongs to it."""
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            if _code(error) == sqlite3.SQLITE_BUSY:
+                raise
+        finally:
+            self.stop()
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now()))
+        names = (f"{self._path}.{stamp}" + (f".{number}" if number else "") for number in range(1000))
+        name = next(name for name in names if not os.path.lexists(name))
+        for suffix in ("-wal", "-shm", ""):
+            with suppress(FileNotFoundError):
+                os.rename(self._path + suffix, name + suffix)
+        logger.warning("state: the one before is now %s", name)
+
+    def _open(self) -> None:
+        """Connect, and lock the file for as long as it is open."""
+        found = os.stat(self._path)
+        self._identity = (found.st_dev, found.st_ino)
+        if not found.st_size:
+            message = "it is empty"
+            raise _NoStateError(message)
+        self._connection = _connect(self._path)
+        self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._connection.execute("PRAGMA schema_version")  # reads, and so locks
+
+    def _check(self) -> None:
+        assert self._connection
+        (application,) = self._connection.execute("PRAGMA application_id").fetchone()
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if application != _APPLICATION:
+            message = "it belongs to another program"
+            raise _NoStateError(message)
+        if version > _VERSION:
+            message = f"a newer version of this program wrote it (its schema is {version}, this one knows {_VERSION})"
+            raise _NoStateError(message)
+        (found,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise _NoStateError(found)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        with self._transaction():
+            pass  # a file that cannot be written is told at once
+
+    def _read(self) -> None:
+        assert self._connection
+        select = self._connection.execute
+        self._counters = {(name, subject): value for name, subject, value in select("SELECT * FROM counters")}
+        marks: dict[bytes, list[Mark]] = {}
+        for stream, _, *row in select("SELECT * FROM files ORDER BY stream, number"):
+            marks.setdefault(stream, []).append(_mark(row))
+        self._streams = {
+            os.fsdecode(stream): Kept(tuple(marks.get(stream, ())), held)
+            for stream, held in select("SELECT * FROM streams")
+        }
+
+    def _restore(self, connection: sqlite3.Connection, table: Table) -> None:
+        labels, blocks = json.dumps(table.names), json.dumps(table.layout.blocks())
+        row = connection.execute("SELECT * FROM tables WHERE key = ?", (table.key,)).fetchone()
+        if row is None:
+            insert = "INSERT INTO tables (key, labels, blocks) VALUES (?, ?, ?)"
+            self._numbers[table.key] = connection.execute(insert, (table.key, labels, blocks)).lastrowid or 0
+            return
+        number, _, kept_labels, kept_blocks = row
+        self._numbers[table.key] = number
+        ids = (number << _PLACE_BITS, (number + 1) << _PLACE_BITS)
+        fits, same = {*json.loads(kept_labels)} == {*table.names}, kept_labels == labels and kept_blocks == blocks
+        values = _label_sets(connection, ids) if fits else []
+        totals = _totals(connection, ids, len(values)) if fits else []
+        if not fits:
+            lost = [name.partition(" ")[0] for name, _ in json.loads(kept_blocks) if not name.startswith("lines ")]
+            _tell_lost(lost or [table.key], "labels were", json.loads(kept_labels))
+        elif not same:
+            order = [json.loads(kept_labels).index(name) for name in table.names]
+            values = [tuple(each[place] for place in order) for each in values]
+            move = move_to(table.layout, json.loads(kept_blocks))
+            totals = [move.packed(packed) for packed in totals]
+            if move.lost and values:
+                _tell_lost(move.lost, "metrics or buckets have changed; labels are", json.loads(kept_labels))
+        table.restore(values, totals)
+        if same:
+            return
+        connection.execute("UPDATE tables SET labels = ?, blocks = ? WHERE number = ?", (labels, blocks, number))
+        for name in ("label_sets", "totals"):
+            connection.execute(f"DELETE FROM {name} WHERE id >= ? AND id < ?", ids)  # noqa: S608 -- of two names
+        self._write(connection, table, enumerate(values), enumerate(totals))
+
+    def _write_totals(self, connection: sqlite3.Connection, change: Change) -> None:
+        self._write(connection, change.table, change.label_sets(), change.totals())
+
+    def _write(
+        self,
+        connection: sqlite3.Connection,
+        table: Table,
+        label_sets: Iterator[tuple[int, tuple[str, ...]]] | Sequence[tuple[int, tuple[str, ...]]],
+        totals: Iterator[tuple[int, int]],
+    ) -> None:
+        base, size = self._numbers[table.key] << _PLACE_BITS, table.layout.size
+        connection.executemany(
+            "INSERT INTO label_sets VALUES (?, ?)",
+            ((base | place, json.dumps(values, ensure_ascii=False)) for place, values in label_sets),
+        )
+        connection.executemany(
+            "INSERT OR REPLACE INTO totals VALUES (?, ?)",
+            ((base | place, packed.to_bytes(size, "little")) for place, packed in totals),
+        )
+
+    def _expect_file(self) -> None:
+        """What is written to a file that has lost its name is gone with the process."""
+        found = os.stat(self._path)
+        if (found.st_dev, found.st_ino) != self._identity:
+            message = "it was replaced by another file; only a restart goes on with that"
+            raise OSError(message)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        assert self._connection
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield self._connection
+            self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say what is wrong with the file, and what can be done."""
+        try:
+            yield
+        except (_NoStateError, sqlite3.Error, OSError, ValueError, TypeError) as error:
+            self.stop()
+            raise OperationError(self._explain(error)) from error
+
+    def _explain(self, error: Exception) -> str:
+        if isinstance(error, sqlite3.Error) and _code(error) == sqlite3.SQLITE_BUSY:
+            return f"--state: {self._path} is in use by another process"
+        if isinstance(error, (sqlite3.Error, OSError)) and _code(error) not in _DAMAGE:
+            return f"--state: cannot use {self._path}: {getattr(error, 'strerror', None) or error}"
+        return f"--state: {self._path} cannot be read as a state: {error}; {_RESET}"
+
+
+class _NoStateError(Exception):
+    """A file that is no state, or none that this version can read."""
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    # A transaction is what is said to be one; nothing waits for a lock.
+    uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode=rw"
+    return sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
+
+
+def _code(error: Exception) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
+
+
+def _label_sets(connection: sqlite3.Connection, ids: tuple[int, int]) -> list[tuple[str, ...]]:
+    rows = connection.execute(
+        "SELECT label_values FROM label_sets WHERE id >= ? AND id < ? ORDER BY id", ids
+    ).fetchall()
+    return [*map(tuple, json.loads(f"[{','.join(text for (text,) in rows)}]"))]
+
+
+def _totals(connection: sqlite3.Connection, ids: tuple[int, int], size: int) -> list[int]:
+    totals = [0] * size
+    for id_, packed in connection.execute("SELECT id, packed FROM totals WHERE id >= ? AND id < ?", ids):
+        place = id_ - ids[0]
+        if place >= size:
+            message = f"a total has no label set ({place} of {size})"
+            raise _NoStateError(message)
+        totals[place] = int.from_bytes(packed, "little")
+    return totals
+
+
+def _tell_lost(metrics: Sequence[str], why: str, labels: Sequence[str]) -> None:
+    listed = ", ".join(dict.fromkeys(metrics))
+    logger.warning("state: the totals of %s are dropped, for their %s %s", listed, why, ", ".join(labels) or "none")
+
+
+def _mark(row: Sequence[Any]) -> Mark:
+    path, device, inode, origin, head_size, head, position, tail_size, tail, *flags = row
+    samples = Sample(head_size, head), position, Sample(tail_size, tail)
+    return Mark(os.fsdecode(path), int(device), int(inode), origin, *samples, *map(bool, flags))
+
+
+def _write_stream(connection: sqlite3.Connection, stream: str, kept: Kept | None) -> None:
+    key = os.fsencode(stream)
+    connection.execute("DELETE FROM files WHERE stream = ?", (key,))
+    if kept is None:
+        connection.execute("DELETE FROM streams WHERE stream = ?", (key,))
+        return
+    connection.execute("INSERT OR REPLACE INTO streams VALUES (?, ?)", (key, kept.held))
+    rows = [
+        (
+            key, number, os.fsencode(mark.path), str(mark.device), str(mark.inode), mark.origin, *mark.head,
+            mark.position, *mark.tail, mark.done, mark.skipping, mark.continued,
+        )
+        for number, mark in enumerate(kept.marks)
+    ]  # fmt: skip
+    connection.executemany(f"INSERT INTO files VALUES ({','.join('?' * 14)})", rows)  # noqa: S608 -- question marks
