@@ -29,6 +29,11 @@ class Mark(NamedTuple):
     skipping: bool = False  # the position is within a line that is too long
     continued: bool = False  # what it has behind its last newline goes on in the file that came after it
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether nothing is to be read of it, for it was copied from a log that is there."""
+        return self.done and self.continued
+
 
 class Kept(NamedTuple):
     """What is kept of a stream: its files, the oldest first, and lines begun in wrappers, as these write them."""

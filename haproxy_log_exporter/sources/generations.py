@@ -13,13 +13,10 @@ truncated, its mark fits the copy, and what was not read yet is read there.
 import logging
 import os
 import stat
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from haproxy_log_exporter.marks import Mark
-from haproxy_log_exporter.sources.compressed import SUFFIXES
+from haproxy_log_exporter.marks import Mark, Sample
 from haproxy_log_exporter.sources.framing import NO_LINES, Lines, drop_overlong
 from haproxy_log_exporter.sources.logfile import (
     ChangedError,
@@ -31,20 +28,15 @@ from haproxy_log_exporter.sources.logfile import (
     open_descriptor,
     start_at,
 )
+from haproxy_log_exporter.sources.matching import match
 from haproxy_log_exporter.sources.progress import Progress
-from haproxy_log_exporter.sources.siblings import Sibling, list_siblings
+from haproxy_log_exporter.sources.siblings import Sibling, changed_at, has_grown, list_siblings
 
 logger = logging.getLogger(__name__)
 
 # A rotated file is closed once nothing came for so long: its writer may not have let go of it before. For so long, too,
 # a file is looked for that was not found: it may have been renamed while its directory was listed.
 DRAIN_SECONDS = 10.0
-
-# So long ago a directory must have changed for its time of change to tell the next change from the last one.
-_SETTLED_NANOSECONDS = 2_000_000_000
-
-# So many bytes tell the beginnings of two files apart.
-_SURE = 256
 
 
 @dataclass(slots=True)
@@ -62,31 +54,6 @@ class Start:
 
     leaves_held: bool
     leaves: Callable[[Sibling], bool]
-
-
-@dataclass(slots=True)
-class Owned:
-    """Which files beside a path are known, and which open files have been found once more, compressed."""
-
-    marks: dict[str, tuple[Sibling, Mark]]
-    claimed: list[LogFile]
-
-    def claim(self, file: LogFile, sibling: Sibling) -> bool:
-        """Whether a file that begins as an open one is what that one has become, or is becoming."""
-        if not sibling.is_compressed:
-            return sibling.size == file.size or file.path.endswith(SUFFIXES)
-        if sibling.plain_path == file.path:
-            return True
-        if file in self.claimed or os.path.exists(file.path):
-            return False
-        self.claimed.append(file)
-        return True
-
-    def is_copy(self, sibling: Sibling, other: Sibling, mark: Mark) -> bool:
-        """Whether a file holds what another one holds, or is going to when it has been written; OSError."""
-        if sibling.is_compressed:
-            return sibling.plain_path == other.path and sibling.holds(mark)
-        return sibling.size == other.size and bool(mark.head.size) and sibling.holds(mark)
 
 
 class Generations:
@@ -141,24 +108,26 @@ class Generations:
         """
         now = self._shared.now()
         start, self._start = self._start, None
-        problem = self._find_identity()
+        problem = self._find_identity(leaves_held=start is not None and start.leaves_held)
         identity, live = self._identity, self._live
-        if start and start.leaves_held and identity:
-            self._held[identity] = os.stat(self.path).st_size
         if live and live.identity != identity:
             self._rotated(live)
             self._live, live.quiet_since = None, now
             self._files.append(live)
         if identity and not self._live:
             problem = self._go_on(identity) if self._marks else self._open_live(identity)
-        if self._may_have_rotated(now):
-            self._search(now, start)
+        # While the log cannot be read, it cannot be told what became of it.
+        if not (identity and problem) and (start or self._may_have_rotated(now)):
+            try:
+                self._search(now, start)
+            except OSError as error:
+                problem = error
         if identity and not self._live and not problem:
             problem = self._open_live(identity)
         if problem:
             raise problem
 
-    def _find_identity(self) -> OSError | None:
+    def _find_identity(self, *, leaves_held: bool) -> OSError | None:
         self._identity = None
         try:
             status = os.stat(self.path)
@@ -167,12 +136,14 @@ class Generations:
         if not stat.S_ISREG(status.st_mode):
             return OSError(0, "is not a regular file")
         self._identity = (status.st_dev, status.st_ino)
+        if leaves_held:
+            self._held[self._identity] = status.st_size
         return None
 
     def read(self) -> Lines:
         """Take the next whole lines of the oldest file that has any, up to a block."""
         now = self._shared.now()
-        before, begun = None, b""
+        begun: list[tuple[LogFile, bytes]] = []  # the beginnings of a line that goes on in the next file
         for file in [*self._open_files()]:
             try:
                 lines = file.read()
@@ -185,14 +156,13 @@ class Generations:
                 continue
             if lines.chunk or lines.overlong:
                 file.quiet_since = now
-                if before:
-                    self._finish(before, begun)
-                    lines = _joined(begun, lines)
-                return lines
+                for each, beginning in begun:
+                    self._finish(each, beginning)
+                return _joined(b"".join(beginning for _, beginning in begun), lines)
             if rest is None:  # there is more of it
                 break
             if file.progress.continued and rest:
-                before, begun = file, begun + rest
+                begun.append((file, rest))
             elif self._is_finished(file, now):
                 self._finish(file, rest)
                 if rest:
@@ -264,19 +234,32 @@ class Generations:
                 break
         return None
 
-    def _open_at(self, mark: Mark) -> OSError | None:
-        """Open the path's file at a mark, if it fits."""
+    def _open_at(self, mark: Mark | None) -> OSError | None:
+        """Open the path's file at a mark, if it fits; without a mark, at its beginning."""
         try:
             descriptor = open_descriptor(self.path)
-            progress = find_progress(descriptor, mark)
         except OSError as error:
             return error
-        if progress is None:
+        try:
+            live = self._live_at(descriptor, mark)
+        except OSError as error:
+            os.close(descriptor)
+            return error
+        if live is None or live.identity in self._shared.open:
             os.close(descriptor)
             return None
-        self._marks.remove(mark)
-        self._follow(descriptor, progress)
+        if mark:
+            self._marks.remove(mark)
+        self._live = live
+        self._shared.open[live.identity] = self
+        logger.info("following %s from byte %d", self.path, live.progress.position)
         return None
+
+    def _live_at(self, descriptor: int, mark: Mark | None) -> PlainFile | None:
+        found = os.fstat(descriptor)
+        held = self._held.get((found.st_dev, found.st_ino), 0)
+        progress = find_progress(descriptor, mark) if mark else start_at(descriptor, held)
+        return PlainFile(os.path.realpath(self.path), descriptor, progress) if progress else None
 
     def _open_live(self, identity: Identity) -> OSError | None:
         """Open the path's file; one that fits the mark of a file that is nowhere else has been moved there."""
@@ -285,17 +268,7 @@ class Generations:
         for mark in [mark for mark in self._missing if mark.head.size and not mark.done]:
             if (problem := self._open_at(mark)) or self._live:
                 return problem
-        try:
-            descriptor = open_descriptor(self.path)
-            self._follow(descriptor, start_at(descriptor, self._held.pop(identity, 0)))
-        except OSError as error:
-            return error
-        return None
-
-    def _follow(self, descriptor: int, progress: Progress) -> None:
-        live = self._live = PlainFile(os.path.realpath(self.path), descriptor, progress)
-        self._shared.open[live.identity] = self
-        logger.info("following %s from byte %d", self.path, progress.position)
+        return self._open_at(None)
 
     def _may_have_rotated(self, now: float) -> bool:
         """Whether it has to be looked for files that were rotated away."""
@@ -303,8 +276,8 @@ class Generations:
             self._unsure
             or bool(self._missing)
             or now < self._search_until
-            or any(_changed_at(directory) != self._listed.get(directory, 0) for directory in self._directories())
-            or any(map(_has_grown, self._marks))
+            or any(changed_at(directory) != self._listed.get(directory, 0) for directory in self._directories())
+            or any(map(has_grown, self._marks))
         )
 
     def _directories(self) -> set[str]:
@@ -312,92 +285,64 @@ class Generations:
         return {os.path.dirname(path) for path in paths}
 
     def _search(self, now: float, start: Start | None = None) -> None:
-        """Hold the files beside the path against what is known, and open those that are not read to their end."""
-        changed = {directory: _changed_at(directory) for directory in self._directories()}
+        """Hold the files beside the path against what is known, and open those that are not read to their end.
+
+        Raises:
+            OSError: where a directory cannot be listed.
+        """
+        changed = {directory: changed_at(directory) for directory in self._directories()}
         siblings = self._list_siblings()
         self._unsure = False
         self._listed = {directory: moment for directory, moment in changed.items() if moment is not None}
         if self._live and self._live.is_truncated():  # before its copy is taken for a file that nobody knows
             self._changed(self._live)
             return
-        left, owned = [*self._marks], Owned({}, [])
-        others = []
-        for sibling in siblings:
-            with self._complaining(sibling):
-                mark = next((each for each in left if sibling.is_of(each) and sibling.holds(each)), None)
-                if mark:
-                    left.remove(mark)
-                    owned.marks[sibling.path] = (sibling, mark)
-                elif sibling.size:
-                    others.append(sibling)
-        for sibling, mark in owned.marks.values():
-            with self._complaining(sibling):
-                self._resume(sibling, mark)
-        # What is plain goes first: it is there for as long as it is being compressed.
-        for sibling in sorted(others, key=lambda each: each.is_compressed):
-            with self._complaining(sibling):
-                if self._is_copy(sibling, owned):
-                    continue
-                mark = next((each for each in left if each.head.size and sibling.holds(each)), None)
-                if mark:
-                    left.remove(mark)
-                    self._resume(sibling, mark)
+        matching = match(siblings, self._marks, self._live, self._files)
+        self._unsure |= not matching.is_sure
+        for mark in matching.superseded:
+            self._marks.remove(mark)
+        for sibling, known in matching.found:
+            with matching.noting(sibling):
+                if known:
+                    self._resume(sibling, known)
                 elif start and start.leaves(sibling):
                     self._marks.append(sibling.whole())
                 else:
                     self._open(sibling, None)
-        self._miss(left, now)
-
-    @contextmanager
-    def _complaining(self, sibling: Sibling) -> Iterator[None]:
-        """Let what cannot be read be, and try again at the next look."""
-        try:
-            yield
-        except OSError as error:
+        for sibling in matching.copies:
+            with matching.noting(sibling):
+                self._marks.append(sibling.whole()._replace(continued=True))
+        for sibling, problem in matching.problems:
             self._unsure = True
-            self._shared.complain(self.path, sibling.path, error)
+            self._shared.complain(self.path, sibling.path, problem)
+        self._miss(matching.left, now)
 
     def _list_siblings(self) -> list[Sibling]:
         """List the files beside the path that are not open; those that are may have new names."""
         files = {file.identity: file for file in self._files}
         inodes = {mark.inode for mark in self._marks} | {inode for _, inode in files}
-        found = list_siblings(self.path, self._directories(), inodes)
-        for file in files.values():
-            file.path = next((each.path for each in found if each.identity == file.identity), file.path)
-        return [
-            each
-            for each in found
-            if each.identity != self._identity
-            and each.identity not in self._shared.open
-            and each.version not in self._spoiled
-        ]
-
-    def _is_copy(self, sibling: Sibling, owned: Owned) -> bool:
-        """Whether a file holds what another one holds that is there too, and is open or known."""
-        beginning = sibling.beginning()
-        for file in self._open_files():
-            size = min(len(beginning), len(known := file.beginning()))
-            if not size or beginning[:size] != known[:size]:
-                continue
-            if file is self._live:
-                is_copy = sibling.is_compressed or sibling.size <= file.size
-                self._unsure |= is_copy and size < _SURE
-            else:
-                is_copy = owned.claim(file, sibling)
-            if is_copy:
-                return True
-        return any(owned.is_copy(sibling, *each) for each in owned.marks.values())
+        logs = {self.path, self._live.path} if self._live else {self.path}
+        found = list_siblings(logs, self._directories(), inodes)
+        for sibling in found:
+            if file := files.get(sibling.identity):
+                file.path = sibling.path
+        self._spoiled &= {sibling.version for sibling in found}
+        left_out = {self._identity, *self._shared.open}
+        return [each for each in found if each.identity not in left_out and each.version not in self._spoiled]
 
     def _resume(self, sibling: Sibling, mark: Mark) -> None:
-        """Go on with a file that is known, if there is more of it."""
+        """Go on with a file that is known, if there is more of it; OSError."""
         same, (device, inode) = sibling.is_of(mark), sibling.identity
         at = mark._replace(path=sibling.path, device=device, inode=inode)
-        if not sibling.is_compressed and (sibling.size == mark.position or (mark.done and not same)):
-            self._replace(mark, at._replace(position=sibling.size, done=True))
-        elif mark.done and (sibling.is_compressed or not same):
-            self._replace(mark, at)
-        else:
-            self._replace(mark, at)
+        if not same and not mark.done and self._identity and mark.inode == self._identity[1]:
+            at = at._replace(continued=True)  # the log was truncated, and goes on
+        if not sibling.is_compressed:
+            if sibling.size == mark.position:
+                at = at._replace(done=True)
+            elif mark.is_copy or (mark.done and not same):
+                at = at._replace(position=sibling.size, tail=Sample())
+        self._replace(mark, at)
+        if not at.done or (not sibling.is_compressed and at.position < sibling.size):
             self._open(sibling, at)
 
     def _replace(self, mark: Mark, by: Mark) -> None:
@@ -423,7 +368,7 @@ class Generations:
         self._insert(file)
 
     def _insert(self, file: LogFile) -> None:
-        logger.info("reading %s from byte %d: it was %s", file.path, file.progress.position, self.path)
+        logger.info("reading %s to its end: it was %s", file.path, self.path)
         self._files.append(file)
         self._files.sort(key=lambda each: each.modified)
         self._shared.open[file.identity] = self
@@ -454,23 +399,3 @@ def _joined(begun: bytes, lines: Lines) -> Lines:
         return lines
     joined = drop_overlong(begun + lines.chunk)
     return Lines(joined.chunk, joined.overlong + lines.overlong)
-
-
-def _has_grown(mark: Mark) -> bool:
-    """Whether more was written to a plain file after it was done."""
-    if not mark.done or mark.path.endswith(SUFFIXES):
-        return False
-    try:
-        found = os.stat(mark.path)
-    except OSError:
-        return False
-    return found.st_ino == mark.inode and found.st_size > mark.position
-
-
-def _changed_at(directory: str) -> int | None:
-    """Tell when a directory was changed last, in nanoseconds; None where it may change again at the same moment."""
-    try:
-        moment = os.stat(directory).st_mtime_ns
-    except OSError:
-        return 0
-    return moment if time.time_ns() - moment > _SETTLED_NANOSECONDS else None

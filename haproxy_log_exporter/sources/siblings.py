@@ -3,7 +3,8 @@
 import os
 import re
 import stat
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -17,6 +18,9 @@ from haproxy_log_exporter.sources.logfile import (
     taken_up_to,
 )
 from haproxy_log_exporter.sources.progress import HEAD, sample
+
+# So long ago a directory must have changed for its time of change to tell the next change from the last one.
+_SETTLED_NANOSECONDS = 2_000_000_000
 
 _COMPRESSED = "|".join(map(re.escape, SUFFIXES))
 
@@ -105,24 +109,52 @@ class Sibling:
             os.close(descriptor)
 
 
-def list_siblings(path: str, directories: Collection[str], inodes: Collection[int]) -> list[Sibling]:
-    """List the regular files that are called as rotated ones of a path, or have one of the inodes, the oldest first.
+def list_siblings(logs: Collection[str], directories: Collection[str], inodes: Collection[int]) -> list[Sibling]:
+    """List the regular files that are called as rotated ones of a log, or have one of the inodes, the oldest first.
 
     Raises:
         OSError: where a directory cannot be listed.
     """
-    names = _generations(os.path.basename(path))
+    patterns = [_generations(name) for name in {os.path.basename(log) for log in logs}]
     found: dict[Identity, Sibling] = {}
     for directory in directories:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                if not (names.fullmatch(entry.name) or entry.inode() in inodes):
-                    continue
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:  # renamed meanwhile: the next look finds it
-                    continue
-                if stat.S_ISREG(status.st_mode):
-                    identity = (status.st_dev, status.st_ino)
-                    found[identity] = Sibling(entry.path, identity, status.st_size, status.st_mtime_ns)
+        for entry in _entries(directory):
+            if not (entry.inode() in inodes or any(pattern.fullmatch(entry.name) for pattern in patterns)):
+                continue
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # renamed meanwhile: the next look finds it
+                continue
+            if stat.S_ISREG(status.st_mode):
+                identity = (status.st_dev, status.st_ino)
+                found[identity] = Sibling(entry.path, identity, status.st_size, status.st_mtime_ns)
     return sorted(found.values(), key=lambda sibling: sibling.modified)
+
+
+def _entries(directory: str) -> Iterator[os.DirEntry[str]]:
+    try:
+        entries = os.scandir(directory)
+    except FileNotFoundError:
+        return
+    with entries:
+        yield from entries
+
+
+def has_grown(mark: Mark) -> bool:
+    """Whether more was written to a plain file after it was done."""
+    if not mark.done or mark.path.endswith(SUFFIXES):
+        return False
+    try:
+        found = os.stat(mark.path)
+    except OSError:
+        return False
+    return found.st_ino == mark.inode and found.st_size > mark.position
+
+
+def changed_at(directory: str) -> int | None:
+    """Tell when a directory was changed last, in nanoseconds; None where it may change again at the same moment."""
+    try:
+        moment = os.stat(directory).st_mtime_ns
+    except OSError:
+        return 0
+    return moment if time.time_ns() - moment > _SETTLED_NANOSECONDS else None

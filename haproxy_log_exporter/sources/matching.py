@@ -1,0 +1,134 @@
+"""Which of the files beside a path is which: those that are known, their copies, and those that nobody knows.
+
+Strategy: a file that is where a mark has it, by its inode, and holds what the mark says, is that file. Of the others,
+one that holds what an open file holds is its copy. One that holds what a mark says has been copied or compressed from a
+file that is no more. The rest came and went unseen.
+
+Each file that is known may stand for one other: so where logs are alike, as those of tests are, none is left out that
+need not be.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from haproxy_log_exporter.marks import Mark
+from haproxy_log_exporter.sources.logfile import LogFile, PlainFile
+from haproxy_log_exporter.sources.siblings import Sibling
+
+# So many bytes tell the beginnings of two files apart.
+_SURE = 256
+
+
+class Found(NamedTuple):
+    """A file, and the mark that it fits; none where nobody knows it."""
+
+    sibling: Sibling
+    mark: Mark | None
+
+
+@dataclass(slots=True)
+class Matching:
+    """What came of it: files, new copies of the log, and marks that fit no file, or are not needed for their own.
+
+    What could not be read is in `problems`; it was let be. Without `is_sure`, things may look different when files are
+    longer.
+    """
+
+    left: list[Mark]
+    found: list[Found] = field(default_factory=list)
+    copies: list[Sibling] = field(default_factory=list)
+    superseded: list[Mark] = field(default_factory=list)
+    problems: list[tuple[Sibling, OSError]] = field(default_factory=list)
+    is_sure: bool = True
+
+    def find(self, sibling: Sibling, marks: Sequence[Mark]) -> bool:
+        """Take the first of some marks that a file fits; OSError."""
+        mark = next((each for each in marks if sibling.holds(each)), None)
+        if mark:
+            self.left.remove(mark)
+            self.found.append(Found(sibling, mark))
+        return mark is not None
+
+    @contextmanager
+    def noting(self, sibling: Sibling) -> Iterator[None]:
+        """Let a file be that cannot be read."""
+        try:
+            yield
+        except OSError as error:
+            self.problems.append((sibling, error))
+
+
+def match(
+    siblings: Sequence[Sibling], marks: Sequence[Mark], live: PlainFile | None, rotated: Sequence[LogFile]
+) -> Matching:
+    """Tell which file is which. `live` is what the path leads to, `rotated` are files open besides."""
+    matching = Matching([*marks])
+    names = {sibling.path for sibling in siblings} | {file.path for file in rotated if isinstance(file, PlainFile)}
+    others: list[Sibling] = []
+    for sibling in siblings:
+        with matching.noting(sibling):
+            own = [mark for mark in matching.left if sibling.is_of(mark) and not mark.is_copy]
+            # What is being compressed is there as well, as long as it is.
+            if (
+                not matching.find(sibling, own)
+                and sibling.size
+                and not (sibling.is_compressed and sibling.plain_path in names)
+            ):
+                others.append(sibling)
+    copied = _Copies(live, rotated)
+    for sibling in sorted(others, key=lambda each: each.is_compressed):
+        with matching.noting(sibling):
+            _match_other(matching, sibling, copied)
+    return matching
+
+
+def _match_other(matching: Matching, sibling: Sibling, copied: "_Copies") -> None:
+    own = next((mark for mark in matching.left if mark.is_copy and sibling.is_of(mark)), None)
+    cut = [mark for mark in matching.left if not mark.done and mark.head.size]
+    if own:  # seen before as a copy of the log: when that is truncated, its rest is here
+        if matching.find(sibling, cut):
+            matching.left.remove(own)
+            matching.superseded.append(own)
+        else:
+            matching.find(sibling, [own])
+        return
+    if copied.is_of_live(sibling):
+        matching.is_sure &= len(sibling.beginning()) >= _SURE
+        if not sibling.is_compressed:
+            matching.copies.append(sibling)
+    elif not copied.is_of_rotated(sibling) and not matching.find(
+        sibling, [*cut, *(mark for mark in matching.left if mark.done and mark.head.size)]
+    ):
+        matching.found.append(Found(sibling, None))
+
+
+class _Copies:
+    """Tells copies of open files."""
+
+    def __init__(self, live: PlainFile | None, rotated: Sequence[LogFile]) -> None:
+        self._live = live
+        self._rotated = [*rotated]
+
+    def is_of_live(self, sibling: Sibling) -> bool:
+        """Whether a file holds what the log holds, or the beginning of it: it is being copied, or was."""
+        live = self._live
+        if not live or not _begin_alike(sibling, live):
+            return False
+        return sibling.is_compressed or sibling.size <= live.size
+
+    def is_of_rotated(self, sibling: Sibling) -> bool:
+        """Whether a file holds what one holds that is open still: that was compressed, and has no name any more."""
+        for file in self._rotated:
+            alike = file.size == sibling.size or sibling.is_compressed or not isinstance(file, PlainFile)
+            if alike and _begin_alike(sibling, file):
+                self._rotated.remove(file)
+                return True
+        return False
+
+
+def _begin_alike(sibling: Sibling, file: LogFile) -> bool:
+    one, other = sibling.beginning(), file.beginning()
+    size = min(len(one), len(other))
+    return size > 0 and one[:size] == other[:size]
