@@ -7,6 +7,7 @@ from benchmarks.counting import count_corpus
 from benchmarks.datagrams import receive_datagrams
 from benchmarks.following import follow_busy_file, follow_quiet_file
 from benchmarks.formats import read_formats
+from benchmarks.keeping import keep_state
 from benchmarks.scrape import render_series
 
 _PARTS = {
@@ -16,6 +17,7 @@ _PARTS = {
     "scrape": render_series,
     "idle": follow_quiet_file,
     "tail": follow_busy_file,
+    "state": keep_state,
 }
 
 
