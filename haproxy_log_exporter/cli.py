@@ -90,7 +90,7 @@ class Arguments:
     needed: bool = True
 
 
-_LOGS = Arguments("FILE…", "Finished logs, plain or gzip; - for standard input.")
+_LOGS = Arguments("FILE…", "Finished logs, plain or compressed (gzip, bzip2, xz, zstd); - for standard input.")
 
 
 def _command(

@@ -1,16 +1,13 @@
 """`count` and `parse`: finished logs, read once from beginning to end."""
 
-import gzip
 import json
 import os
 import stat
 import sys
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from io import BufferedReader, FileIO
 from itertools import chain
-from typing import Protocol
 
 from haproxy_log_exporter.engine import Choice, build_pipeline, compile_all
 from haproxy_log_exporter.errors import OperationError
@@ -20,19 +17,10 @@ from haproxy_log_exporter.metrics.shown import Tally
 from haproxy_log_exporter.output import write_bytes
 from haproxy_log_exporter.pipeline import MOST_PENDING, Pipeline
 from haproxy_log_exporter.records import Parsed, Parser, as_json
+from haproxy_log_exporter.sources.compressed import Readable, decompress, is_compressed, read_block
 from haproxy_log_exporter.sources.framing import BLOCK, LONGEST_LINE, LineBuffer, Lines
 
-_GZIP_MAGIC = b"\x1f\x8b"
-
-# EOFError and zlib.error are what a cut or broken gzip file raises.
-_UNREADABLE = (OSError, EOFError, zlib.error)
-
 Progress = Callable[[int], None]
-
-
-class _Readable(Protocol):
-    def read1(self, size: int, /) -> bytes:
-        """Read at most so many bytes, in one go; none at the end."""
 
 
 def count_files(choice: Choice, paths: Sequence[str]) -> None:
@@ -107,26 +95,23 @@ def read_blocks(path: str, advance: Progress, problems: list[str]) -> Iterator[L
         with _open(path) as (raw, file):
             taken = 0
             sized = stat.S_ISREG(os.fstat(raw.fileno()).st_mode)
-            while block := file.read1(BLOCK):
+            while block := read_block(file, BLOCK):
                 position = raw.tell() if sized else taken + len(block)
                 advance(position - taken)
                 taken = position
                 yield buffer.feed(block)
-    except _UNREADABLE as error:
-        problems.append(f"cannot read {path}: {getattr(error, 'strerror', None) or error}")
+    except OSError as error:
+        problems.append(f"cannot read {path}: {error.strerror or error}")
     yield buffer.end()
 
 
 @contextmanager
-def _open(path: str) -> Iterator[tuple[FileIO, _Readable]]:
+def _open(path: str) -> Iterator[tuple[FileIO, Readable]]:
     """Open a log, or standard input: what it is in, and what is in it where it is compressed."""
     with open(0 if path == "-" else path, "rb", buffering=0, closefd=path != "-") as raw:
         buffered = BufferedReader(raw)
-        if buffered.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC):
-            with gzip.open(buffered) as file:
-                yield raw, file
-        else:
-            yield raw, buffered
+        beginning = buffered.peek()
+        yield raw, decompress(buffered, beginning) if is_compressed(beginning) else buffered
         if path == "-":
             buffered.detach()
 

@@ -74,9 +74,9 @@ class Flusher:
         since: Mapping[str, float],
         done: Callable[[], None],
     ) -> None:
-        """Take a batch. Without a state it is shown at once; else `done` is called, in another thread, once it is kept.
+        """Take a batch. Where there is nothing to keep, it is shown at once; else `done` is called once it is kept.
 
-        `conditions` tells how the sources stand, `streams` how far they are read, `since` when they were first read.
+        `done` is called in another thread. `conditions` tells how the sources stand, `streams` how far they are read, `since` when they were first read.
         """
         assert not self._thread
         self._began = time.monotonic()
@@ -89,6 +89,9 @@ class Flusher:
         counters = _counters(batch) | durations.counters() | {("refused", ""): refused}
         counters |= {("since", source): moment for source, moment in since.items()}
         commit = Commit(batch.changes, counters, streams)
+        if not self.failure and not self._state.has_news(commit):
+            self._show()
+            return
         self._thread = threading.Thread(
             target=self._commit, args=(self._state, commit, done), name="commit", daemon=True
         )

@@ -246,7 +246,7 @@ class Pipeline:
         self.fold()
         grown, self._grown = self._grown, {}
         return Batch(
-            [Change(table, each, len(table)) for table, each in grown.items()],
+            [Change(table, each, len(table)) for table, each in grown.items() if each],
             {source: replace(intake.tally) for source, intake in self._intakes.items()},
             self._parsed.copy(),
             conditions or {},

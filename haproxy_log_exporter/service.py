@@ -161,20 +161,15 @@ class Service:
         if self._state:
             self._state.start(reset=self._settings.state_reset)
             self._state.restore(self._assembly.tables)
-            self._flusher.restore()
-        if self._settings.files:
-            self._files = self._make_files()
-        self._sources = [*([self._files] if self._files else []), *self._datagrams]
+        self._make_sources()
+        self._flusher.restore()
+        for name, intake in self._intakes.items():
+            self._rejects.start(name, intake)
         for source in self._sources:
             source.start()
             descriptor = source.fileno()
             if descriptor is not None:
                 self._selector.register(descriptor, selectors.EVENT_READ)
-            syslog = source is not self._files
-            facilities = self._facilities if syslog else None
-            for name in source.names:
-                intake = self._intakes[name] = self.pipeline.intake(name, facilities, one_sender=not syslog)
-                self._rejects.start(name, intake)
         self._hold_lines()
         self._flush()
         self._flusher.settle(FLUSH_SECONDS)
@@ -182,6 +177,14 @@ class Service:
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._ready = True
         logger.info("serving on port %d", self.web.port)
+
+    def _make_sources(self) -> None:
+        if self._settings.files:
+            self._files = self._make_files()
+            self._intakes |= {name: self.pipeline.intake(name) for name in self._files.names}
+        for source in self._datagrams:
+            self._intakes[source.name] = self.pipeline.intake(source.name, self._facilities, one_sender=False)
+        self._sources = [*([self._files] if self._files else []), *self._datagrams]
 
     def _make_files(self) -> FileSource:
         streams: Streams = self._state.streams if self._state else {}
@@ -199,8 +202,13 @@ class Service:
             return
         for path, name in self._files.sources.items():
             kept = self._state.streams.get(path)
-            if kept and kept.held:
+            if not kept or not kept.held:
+                continue
+            try:
                 self._intakes[name].stream(path).unwrapper.hold(kept.held)
+            except ValueError as error:
+                message = f"--state: {self._settings.state} is damaged: of {path}, {error}"
+                raise OperationError(message) from error
 
     def _turn(self) -> None:
         """Read each source once, flush when it is time, and wait for more."""

@@ -124,6 +124,14 @@ class State:
             for table in tables:
                 self._restore(connection, table)
 
+    def has_news(self, commit: Commit) -> bool:
+        """Whether anything differs from what was committed last."""
+        return (
+            bool(commit.changes)
+            or commit.streams != self._streams
+            or not commit.counters.items() <= self._counters.items()
+        )
+
     def commit(self, commit: Commit) -> None:
         """Write what has changed, all of it or nothing.
 
@@ -133,8 +141,6 @@ class State:
         counters = {key: value for key, value in commit.counters.items() if self._counters.get(key) != value}
         streams = {key: kept for key, kept in commit.streams.items() if self._streams.get(key) != kept}
         gone = self._streams.keys() - commit.streams.keys()
-        if not (commit.changes or counters or streams or gone):
-            return
         try:
             self._expect_file()
             with self._transaction() as connection:

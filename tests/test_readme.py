@@ -29,7 +29,7 @@ def test_every_option_is_told_with_its_default() -> None:
     """A row for each knob."""
     rows = [line for line in _section("Options").splitlines() if line.startswith("|")]
     for name, knob in knobs().items():
-        row = next(line for line in rows if f"`{knob.option} " in line)
+        row = next(line for line in rows if f"`{knob.option}{'`' if knob.is_switch else ' '}" in line)
         assert default_text(name) in row
 
 
@@ -56,7 +56,8 @@ def test_its_sample_is_what_is_counted() -> None:
 def test_every_own_metric_is_told(tmp_path: Path) -> None:
     """With its labels, as they are served."""
     (tmp_path / "haproxy.log").touch()
-    with serving("--file", tmp_path / "haproxy.log", "--syslog", "udp://127.0.0.1:0") as exporter:
+    options = ("--file", tmp_path / "haproxy.log", "--syslog", "udp://127.0.0.1:0", "--state", tmp_path / "state")
+    with serving(*options) as exporter:
         text = exporter.get("/metrics")[0].decode()
     served = re.findall(r"^# TYPE haproxy_log_exporter_(\w+)", text, re.MULTILINE)
     told = re.findall(r"`(\w+)(?:\{[\w,]*\})?`", "".join(re.findall(r"^\|[^|]*\|", _section("Metrics"), re.MULTILINE)))
@@ -75,7 +76,9 @@ def test_its_commands_run(line: str, tmp_path: Path) -> None:
     (tmp_path / "json.log").write_bytes(b'{"status":200,"path":"/a","ua":"a \\"b\\""}\n')
     arguments = shlex.split(line.replace("/etc/haproxy", str(tmp_path)))[1:]
     if arguments[0] == "serve":
-        arguments = [argument.replace(":5140", ":0").replace("/var/log", str(tmp_path)) for argument in arguments]
+        places = {":5140": ":0", "/var/log": str(tmp_path), "/var/lib/haproxy-log-exporter": str(tmp_path)}
+        for place, here in places.items():
+            arguments = [argument.replace(place, here) for argument in arguments]
         with serving(*arguments[1:]) as exporter:
             assert exporter.get("/-/ready")[0] == b"ready\n"
         assert exporter.process.returncode == 0
