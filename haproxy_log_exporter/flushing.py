@@ -76,7 +76,8 @@ class Flusher:
     ) -> None:
         """Take a batch. Where there is nothing to keep, it is shown at once; else `done` is called once it is kept.
 
-        `done` is called in another thread. `conditions` tells how the sources stand, `streams` how far they are read, `since` when they were first read.
+        `done` is called in another thread. `conditions` tells how the sources stand, `streams` how far they are read,
+        `since` when they were first read.
         """
         assert not self._thread
         self._began = time.monotonic()

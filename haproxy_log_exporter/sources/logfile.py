@@ -87,7 +87,7 @@ class PlainFile:
             if not block.startswith(progress.tail):
                 raise ChangedError
             lines = progress.advance(block, known)
-            self._looked_to = before - known + len(block) if not progress.skipping else progress.position
+            self._looked_to = before - known + len(block)
             if lines.chunk or lines.overlong:
                 return lines
             if progress.position == before:

@@ -31,33 +31,33 @@ class Progress:
     continued: bool = False
 
     def advance(self, block: bytes, start: int = 0) -> Lines:
-        """Take the whole lines of what stands at the position, in a block behind `start` bytes."""
-        begin, overlong, end = start, 0, block.rfind(b"\n") + 1
-        if self.skipping:
-            begin = block.find(b"\n", start) + 1 or len(block)
-            self.skipping = begin == len(block) and not block.endswith(b"\n")
-        elif block.startswith(b"\0", start):
-            begin = len(block) - len(block[start:].lstrip(b"\0"))
-            self._leave_out(block, start, begin)
-            start = begin
-        lines = NO_LINES
-        if end > begin:
-            lines = drop_overlong(_without_nuls(block[begin:end]))
-        elif len(block) - begin > LONGEST_LINE:
-            self.skipping = True
-            overlong, end = 1, len(block)
-        else:
-            end = begin
-        self._take(block, start, end)
-        return Lines(lines.chunk, lines.overlong + overlong)
+        """Take the whole lines of what stands at the position, in a block behind `start` bytes.
 
-    def _leave_out(self, block: bytes, start: int, end: int) -> None:
-        """Take NULs; where no line was taken yet, the first one begins behind them."""
-        if self.position == self.origin:
-            self.origin = self.position = self.position + end - start
-            self.tail = block[max(start, end - TAIL) : end]
-        else:
-            self._take(block, start, end)
+        What is left of the block then is the beginning of a line, and not too long for one.
+        """
+        chunk, overlong, at = b"", 0, start
+        while at < len(block):
+            if self.skipping:
+                newline = block.find(b"\n", at)
+                self.skipping = newline < 0
+                end = len(block) if newline < 0 else newline + 1
+            elif block.startswith(b"\0", at):
+                end = len(block) - len(block[at:].lstrip(b"\0"))
+                if self.position == self.origin:
+                    self.jump(self.position + end - at)
+                    at = end
+                    continue
+            elif end := block.rfind(b"\n", at) + 1:
+                lines = drop_overlong(_without_nuls(block[at:end]))
+                chunk, overlong = lines.chunk, overlong + lines.overlong
+            elif len(block) - at > LONGEST_LINE:
+                self.skipping = True
+                overlong, end = overlong + 1, len(block)
+            else:
+                break
+            self._take(block, at, end)
+            at = end
+        return Lines(chunk, overlong)
 
     def _take(self, block: bytes, start: int, end: int) -> None:
         if len(self.head) < HEAD:
@@ -76,10 +76,11 @@ class Progress:
         self.skipping = False
 
     def jump(self, position: int) -> None:
-        """Leave out a hole that reaches up to a position."""
+        """Leave out NULs up to a position; where no line was taken yet, the first one begins behind them."""
         if self.position == self.origin:
             self.origin = position
-        self.position, self.tail = position, bytes(min(TAIL, position - self.position))
+        self.tail = (self.tail + bytes(min(TAIL, position - self.position)))[-TAIL:]
+        self.position = position
 
     def mark(self, path: str, identity: tuple[int, int], *, done: bool = False) -> Mark:
         """Say how the file is known again."""
