@@ -184,7 +184,7 @@ class Generations:
     def _finish(self, file: LogFile, rest: bytes) -> None:
         file.progress.end(rest)
         self._close(file)
-        self._marks.append(file.progress.mark(file.path, file.identity, done=True))
+        self._marks.append(file.progress.mark(file.path, file.identity, done=True)._replace(continued=False))
 
     def _changed(self, file: LogFile) -> None:
         """Read a file from its beginning that does not hold any more what was read; that is elsewhere, if anywhere."""

@@ -91,9 +91,9 @@ def _match_other(matching: Matching, sibling: Sibling, copied: "_Copies") -> Non
         if matching.find(sibling, cut):
             matching.left.remove(own)
             matching.superseded.append(own)
-        else:
-            matching.find(sibling, [own])
-        return
+            return
+        if matching.find(sibling, [own]):
+            return
     if copied.is_of_live(sibling):
         matching.is_sure &= len(sibling.beginning()) >= _SURE
         if not sibling.is_compressed:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from haproxy_log_exporter.marks import Mark, Sample
-from haproxy_log_exporter.sources.framing import LONGEST_LINE, NO_LINES, Lines, drop_overlong
+from haproxy_log_exporter.sources.framing import LONGEST_LINE, Lines, drop_overlong
 
 # So many bytes tell a file from all others: its first lines have times, addresses and ports of their own. The tail is
 # what HAProxy writes for a line or two.

@@ -4,9 +4,9 @@ import os
 import re
 import stat
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 
 from haproxy_log_exporter.marks import Mark
 from haproxy_log_exporter.sources.compressed import SUFFIXES
@@ -22,23 +22,27 @@ from haproxy_log_exporter.sources.progress import HEAD, sample
 # So long ago a directory must have changed for its time of change to tell the next change from the last one.
 _SETTLED_NANOSECONDS = 2_000_000_000
 
-_COMPRESSED = "|".join(map(re.escape, SUFFIXES))
+# What logrotate(8) puts behind a name, and with `extension` within it, where a short number is rather an instance's.
+_BEHIND = re.compile(r"[._-](?:[0-9][0-9TZ:._+-]*|old)")
+_WITHIN = re.compile(r"\.[0-9]{1,3}|[._-][0-9]{6}[0-9TZ:._+-]*")
+_SEPARATOR = re.compile(r"[._-]")
 
 
-@cache
-def _generations(name: str) -> re.Pattern[str]:
-    """Match what logrotate(8) calls the rotated files of a log, with `dateext`, `dateformat` and `extension` too."""
-    stem, extension = map(re.escape, os.path.splitext(name))
-    date = r"[0-9]{6}[0-9TZ:._+-]*"
-    behind = rf"{re.escape(name)}[._-](?:[0-9][0-9TZ:._+-]*|old)"
-    within = rf"{stem}(?:\.[0-9]{{1,3}}|[._-]{date}){extension}"
-    return re.compile(rf"(?:{behind}|{within})(?:{_COMPRESSED})?")
+@lru_cache(maxsize=1 << 12)
+def logs_of(name: str) -> frozenset[str]:
+    """List the names of logs of which a file of this name may be a rotated one."""
+    plain = name.removesuffix(next(filter(name.endswith, SUFFIXES), ""))
+    stem, extension = os.path.splitext(plain)
+    places = [match.start() for match in _SEPARATOR.finditer(plain) if match.start()]
+    behind = (plain[:place] for place in places if _BEHIND.fullmatch(plain, place))
+    within = (plain[:place] + extension for place in places if _WITHIN.fullmatch(plain, place, len(stem)))
+    return frozenset((*behind, *within))
 
 
-def is_generation(name: str, of: str) -> bool:
-    """Whether a path is called as rotated files of another are."""
-    directory, base = os.path.split(of)
-    return os.path.dirname(name) == directory and bool(_generations(base).fullmatch(os.path.basename(name)))
+def is_generation(path: str, logs: Container[str]) -> bool:
+    """Whether a path is called as rotated files of one of the logs are."""
+    directory, name = os.path.split(path)
+    return any(os.path.join(directory, log) in logs for log in logs_of(name))
 
 
 @dataclass(slots=True)
@@ -115,11 +119,11 @@ def list_siblings(logs: Collection[str], directories: Collection[str], inodes: C
     Raises:
         OSError: where a directory cannot be listed.
     """
-    patterns = [_generations(name) for name in {os.path.basename(log) for log in logs}]
+    names = {os.path.basename(log) for log in logs}
     found: dict[Identity, Sibling] = {}
     for directory in directories:
         for entry in _entries(directory):
-            if not (entry.inode() in inodes or any(pattern.fullmatch(entry.name) for pattern in patterns)):
+            if entry.inode() not in inodes and names.isdisjoint(logs_of(entry.name)):
                 continue
             try:
                 status = entry.stat(follow_symlinks=False)

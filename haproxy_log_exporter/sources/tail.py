@@ -134,7 +134,7 @@ class FileSource:
         self._next_scan = self._now() + SCAN_SECONDS
         named = self._named()
         for path, name in named.items():
-            if path not in self._paths and not any(is_generation(path, other) for other in (*named, *self._paths)):
+            if path not in self._paths and not is_generation(path, named) and not is_generation(path, self._paths):
                 self._follow(path, name, named, at_start=at_start)
         for path, generations in [*self._paths.items()]:
             try:
@@ -166,14 +166,18 @@ class FileSource:
     def _named(self) -> dict[str, str]:
         """Look up the paths that the patterns name, and by which; those that are known and lead nowhere, too."""
         found: dict[str, str] = {}
+        directories: dict[str, str] = {}
         for name, pattern in self._patterns.items():
             paths = [pattern]
             if glob.has_magic(pattern):
                 there = (path for path in sorted(glob.glob(pattern)) if not os.path.isdir(path))
                 paths = [path for path in there if not path.endswith(_COMPRESSED)]
-                paths += [path for path in self._known if _names(os.path.abspath(pattern), path)]
+                paths += [path for path in self._known if _names(pattern, path)]
             for path in paths:
-                found.setdefault(os.path.abspath(path), name)
+                directory, base = os.path.split(path)
+                if directory not in directories:
+                    directories[directory] = os.path.realpath(directory)
+                found.setdefault(os.path.join(directories[directory], base), name)
         return found
 
     def _complain(self, followed: str, path: str, error: OSError) -> None:
@@ -186,6 +190,8 @@ class FileSource:
 
 
 def _names(pattern: str, path: str) -> bool:
-    """Whether glob would find a path, were it there."""
-    parts, wanted = path.split(os.sep), pattern.split(os.sep)
+    """Whether glob would find a path, were it there; no matter by what links to directories."""
+    directory, base = os.path.split(pattern)
+    wanted = os.path.join(directory if glob.has_magic(directory) else os.path.realpath(directory), base).split(os.sep)
+    parts = path.split(os.sep)
     return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
