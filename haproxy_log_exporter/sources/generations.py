@@ -88,7 +88,7 @@ class Generations:
 
     def marks(self) -> tuple[Mark, ...]:
         """Say how far all files are read; the one that the path leads to is last."""
-        return (*self._marks, *(file.progress.mark(file.path, file.identity) for file in self._open_files()))
+        return (*self._marks, *(file.mark() for file in self._open_files()))
 
     def amounts(self) -> tuple[int, int]:
         """Add up how much was read of the open files, and their sizes, in bytes."""
@@ -184,13 +184,13 @@ class Generations:
     def _finish(self, file: LogFile, rest: bytes) -> None:
         file.progress.end(rest)
         self._close(file)
-        self._marks.append(file.progress.mark(file.path, file.identity, done=True)._replace(continued=False))
+        self._marks.append(file.mark()._replace(done=True, continued=False))
 
     def _changed(self, file: LogFile) -> None:
         """Read a file from its beginning that does not hold any more what was read; that is elsewhere, if anywhere."""
         if isinstance(file, PlainFile):
             self._rotated(file)
-            mark = file.progress.mark(file.path, file.identity)._replace(continued=True)
+            mark = file.mark()._replace(continued=True)
             if mark.head.size:
                 self._marks.append(mark)
             file.restart()
@@ -210,7 +210,7 @@ class Generations:
         """Close what cannot be read; the next look tries again."""
         self._shared.complain(self.path, file.path, error)
         self._close(file)
-        self._marks.append(file.progress.mark(file.path, file.identity))
+        self._marks.append(file.mark())
         if isinstance(file, CompressedFile):
             self._spoiled.add((file.identity, file.size, file.modified))
         self._unsure = True

@@ -36,6 +36,9 @@ class LogFile(Protocol):
     def read(self) -> Lines:
         """Take the next whole lines, up to a block; ChangedError, OSError."""
 
+    def mark(self) -> Mark:
+        """Say how it is known again, and up to where it is taken."""
+
     def beginning(self) -> bytes:
         """Give the first bytes that it holds, behind NULs, as far as they are known; OSError."""
 
@@ -117,6 +120,10 @@ class PlainFile:
         """Begin with what a truncated file holds now."""
         self.progress = Progress()
         self._looked_to = 0
+
+    def mark(self) -> Mark:
+        """Say how it is known again, and up to where it is taken."""
+        return self.progress.mark(self.path, self.identity)
 
     def beginning(self) -> bytes:
         """Give its first bytes as they are now, behind NULs; OSError where it cannot be read."""
@@ -200,6 +207,13 @@ class CompressedFile:
             progress.skipping, progress.continued = mark.skipping, mark.continued
             self._mark = None
         return block[nuls + len(passed) :]
+
+    def mark(self) -> Mark:
+        """Say how it is known again, and up to where it is taken: that is a while before it has been gone through."""
+        device, inode = self.identity
+        if self._mark:
+            return self._mark._replace(path=self.path, device=device, inode=inode)
+        return self.progress.mark(self.path, self.identity)
 
     def beginning(self) -> bytes:
         """Give the first bytes that were taken, behind NULs."""

@@ -82,10 +82,10 @@ class Progress:
         self.tail = (self.tail + bytes(min(TAIL, position - self.position)))[-TAIL:]
         self.position = position
 
-    def mark(self, path: str, identity: tuple[int, int], *, done: bool = False) -> Mark:
+    def mark(self, path: str, identity: tuple[int, int]) -> Mark:
         """Say how the file is known again."""
-        head, tail = sample(self.head), sample(self.tail)
-        return Mark(path, *identity, self.origin, head, self.position, tail, done, self.skipping, self.continued)
+        places = (self.origin, sample(self.head), self.position, sample(self.tail))
+        return Mark(path, *identity, *places, skipping=self.skipping, continued=self.continued)
 
     def fits(self, mark: Mark) -> bool:
         """Whether what was taken is what was taken of a file by the time of a mark."""

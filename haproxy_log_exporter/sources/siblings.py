@@ -91,7 +91,7 @@ class Sibling:
             if self.is_compressed:
                 device, inode = self.identity
                 return Mark(self.path, device, inode, head=sample(self.beginning()), done=True)
-            return taken_up_to(descriptor, self.size).mark(self.path, self.identity, done=True)
+            return taken_up_to(descriptor, self.size).mark(self.path, self.identity)._replace(done=True)
         finally:
             os.close(descriptor)
 
