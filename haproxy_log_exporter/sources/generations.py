@@ -128,10 +128,12 @@ class Generations:
             raise problem
 
     def _find_identity(self, *, leaves_held: bool) -> OSError | None:
-        self._identity = None
+        before, self._identity = self._live, None
         try:
             status = os.stat(self.path)
         except OSError as error:
+            if before and not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+                self._identity = before.identity  # as far as can be told
             return error
         if not stat.S_ISREG(status.st_mode):
             return OSError(0, "is not a regular file")

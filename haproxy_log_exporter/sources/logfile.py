@@ -101,10 +101,7 @@ class PlainFile:
 
     def _leave_hole(self) -> None:
         """Go to where data is next: a hole may be as large as the file was before."""
-        try:
-            data = os.lseek(self._descriptor, self.progress.position, os.SEEK_DATA)
-        except OSError:  # no more data, or a file system that does not know
-            return
+        data = _next_data(self._descriptor, self.progress.position)
         if data > self.progress.position:
             self.progress.jump(data)
             self._looked_to = data
@@ -229,6 +226,14 @@ class CompressedFile:
         os.close(self._descriptor)
 
 
+def _next_data(descriptor: int, position: int) -> int:
+    """Find where a file has data next: a hole may be as large as the file was before it was truncated."""
+    try:
+        return os.lseek(descriptor, position, os.SEEK_DATA)
+    except OSError:  # no more data, or a file system that does not know
+        return position
+
+
 def open_descriptor(path: str) -> int:
     """Open a file for reading, and wait for nothing; OSError."""
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -247,9 +252,14 @@ def find_progress(descriptor: int, mark: Mark) -> Progress | None:
 def taken_up_to(descriptor: int, position: int) -> Progress:
     """Count a plain file as taken up to a position, which is the beginning of a line, or its end; OSError."""
     origin = 0
-    while origin < position and not (block := os.pread(descriptor, BLOCK, origin)).lstrip(b"\0") and block:
-        origin += len(block)
-    origin = min(position, origin + len(block) - len(block.lstrip(b"\0")) if position else 0)
+    while origin < position:
+        origin = _next_data(descriptor, origin)
+        block = os.pread(descriptor, BLOCK, origin)
+        kept = block.lstrip(b"\0")
+        origin += len(block) - len(kept)
+        if kept or not block:
+            break
+    origin = min(origin, position)
     head = os.pread(descriptor, min(HEAD, position - origin), origin)
     size = min(TAIL, position)
     return Progress(origin, head, position, os.pread(descriptor, size, position - size))
@@ -266,6 +276,7 @@ def start_at(descriptor: int, held: int) -> Progress:
 def read_beginning(descriptor: int) -> bytes:
     """Give the first bytes of what a file holds, behind NULs, decompressed where it is compressed; OSError."""
     with FileIO(descriptor, "rb", closefd=False) as raw:
+        raw.seek(_next_data(descriptor, 0))
         buffered = BufferedReader(raw)
         beginning = buffered.peek(HEAD)
         stream = decompress(buffered, beginning) if is_compressed(beginning) else buffered
