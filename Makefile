@@ -9,8 +9,8 @@ BIN := $(VENV)/bin
 # The tests on Debian's own packages need Debian's own interpreter.
 DEBIAN_PYTHON := /usr/bin/python3
 DEBIAN_VENV := .venv-debian
-PACKAGES := haproxy rsyslog prometheus curl openssl nghttp2-client socat python3-venv \
-	python3-prometheus-client python3-watchdog python3-typer python3-rich python3-haproxy-log-analysis \
+PACKAGES := haproxy rsyslog logrotate prometheus curl openssl nghttp2-client socat python3-venv \
+	python3-prometheus-client python3-watchdog python3-typer python3-rich python3-haproxy-log-analysis python3-zstandard \
 	python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis
 BENCH_PACKAGES := haproxy mtail goaccess nghttp2-client
 APT_GET := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
