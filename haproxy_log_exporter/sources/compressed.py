@@ -12,6 +12,9 @@ SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 
 _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
 
+# So much of zstd is decompressed at a time: a few bytes may stand for 128 KiB.
+_PIECE = 1 << 10
+
 
 class Readable(Protocol):
     """What is read from in order."""
@@ -37,13 +40,16 @@ def decompress(raw: BinaryIO, beginning: bytes) -> Readable:
         return bz2.BZ2File(raw)
     if beginning.startswith(_XZ):
         return lzma.LZMAFile(raw)
+    if not beginning.startswith(_ZSTD):
+        message = "is not compressed, as its name says"
+        raise OSError(0, message)
     zstd = _zstd()
     if zstd is None:
         message = "zstd needs Python 3.14 or the package zstandard"
         raise OSError(0, message)
     if hasattr(zstd, "ZstdFile"):
         return cast("Readable", zstd.ZstdFile(raw))
-    return cast("Readable", zstd.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+    return _Frames(raw, zstd.ZstdDecompressor())
 
 
 def read_block(stream: Readable, size: int) -> bytes:
@@ -56,6 +62,32 @@ def read_block(stream: Readable, size: int) -> bytes:
         return stream.read1(size)
     except _damages() as error:
         raise OSError(0, f"is not whole: {error}") from error
+
+
+class _Frames:
+    """Reads zstd by the package zstandard, whose own readers take a cut file for a whole one."""
+
+    def __init__(self, raw: BinaryIO, decompressor: Any) -> None:
+        self._raw = raw
+        self._decompressor = decompressor
+        self._frame: Any = None
+        self._begun = b""  # what was read of the next frame
+
+    def read1(self, _size: int, /) -> bytes:
+        """Read what a piece of input gives; EOFError where the end of a frame is missing."""
+        while True:
+            piece, self._begun = self._begun or self._raw.read(_PIECE), b""
+            if not piece:
+                if self._frame:
+                    message = "its end is missing"
+                    raise EOFError(message)
+                return b""
+            self._frame = self._frame or self._decompressor.decompressobj()
+            found: bytes = self._frame.decompress(piece)
+            if self._frame.eof:
+                self._begun, self._frame = self._frame.unused_data, None
+            if found:
+                return found
 
 
 @cache

@@ -161,6 +161,8 @@ class Generations:
                 for each, beginning in begun:
                     self._finish(each, beginning)
                 return _joined(b"".join(beginning for _, beginning in begun), lines)
+            if not file.is_quiet:
+                file.quiet_since = now
             if rest is None:  # there is more of it
                 break
             if file.progress.continued and rest:
@@ -299,6 +301,7 @@ class Generations:
         if self._live and self._live.is_truncated():  # before its copy is taken for a file that nobody knows
             self._changed(self._live)
             return
+        copies = self._is_copied()
         matching = match(siblings, self._marks, self._live, self._files)
         self._unsure |= not matching.is_sure
         for mark in matching.superseded:
@@ -310,7 +313,7 @@ class Generations:
                 elif start and start.leaves(sibling):
                     self._marks.append(sibling.whole())
                 else:
-                    self._open(sibling, None)
+                    self._open(sibling, None, continued=copies)
         for sibling in matching.copies:
             with matching.noting(sibling):
                 self._marks.append(sibling.whole()._replace(continued=True))
@@ -318,6 +321,11 @@ class Generations:
             self._unsure = True
             self._shared.complain(self.path, sibling.path, problem)
         self._miss(matching.left, now)
+
+    def _is_copied(self) -> bool:
+        """Whether the log was rotated by copying and truncating: then what nobody knows was, too."""
+        truncated = self._identity and any(mark.inode == self._identity[1] for mark in self._marks)
+        return truncated or any(file.progress.continued for file in self._files)
 
     def _list_siblings(self) -> list[Sibling]:
         """List the files beside the path that are not open; those that are may have new names."""
@@ -350,8 +358,8 @@ class Generations:
     def _replace(self, mark: Mark, by: Mark) -> None:
         self._marks[self._marks.index(mark)] = by
 
-    def _open(self, sibling: Sibling, mark: Mark | None) -> None:
-        """Open a file that was rotated away, at a mark if it has one; OSError."""
+    def _open(self, sibling: Sibling, mark: Mark | None, *, continued: bool = False) -> None:
+        """Open a file that was rotated away, at a mark if it has one, else at its beginning; OSError."""
         descriptor = open_descriptor(sibling.path)
         file: LogFile | None = None
         try:
@@ -365,6 +373,7 @@ class Generations:
         if file is None or file.identity != sibling.identity:
             self._unsure = True
             return
+        file.progress.continued |= continued
         if mark:
             self._marks.remove(mark)
         self._insert(file)

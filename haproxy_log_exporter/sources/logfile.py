@@ -25,7 +25,8 @@ class LogFile(Protocol):
     path: str
     identity: Identity
     progress: Progress
-    quiet_since: float | None  # since when nothing came, of a file that was rotated away
+    is_quiet: bool  # nothing had been written to it when it was read last
+    quiet_since: float | None  # since when that is so, of a file that was rotated away
     modified: int  # when it was written to last before it was opened, in nanoseconds since the epoch
     size: int  # what it has on the disk, in bytes
 
@@ -58,6 +59,7 @@ class PlainFile:
         self.path = path
         self.identity: Identity = (found.st_dev, found.st_ino)
         self.progress = progress
+        self.is_quiet = False
         self.quiet_since: float | None = None
         self.modified = found.st_mtime_ns
         self.size = found.st_size
@@ -79,12 +81,14 @@ class PlainFile:
             OSError: where it cannot be read.
         """
         progress = self.progress
+        self.is_quiet = True
         for _ in range(_STEPS):
             self.size = os.fstat(self._descriptor).st_size
             if self.size < self._looked_to:
                 raise ChangedError
             if self.size == self._looked_to:
                 break
+            self.is_quiet = False
             before, known = progress.position, len(progress.tail)
             block = os.pread(self._descriptor, known + BLOCK, before - known)
             if not block.startswith(progress.tail):
@@ -150,6 +154,7 @@ class CompressedFile:
         self.path = path
         self.identity: Identity = (found.st_dev, found.st_ino)
         self.progress = Progress()
+        self.is_quiet = True
         self.quiet_since: float | None = None
         self.modified = found.st_mtime_ns
         self.size = found.st_size

@@ -22,9 +22,10 @@ from haproxy_log_exporter.sources.progress import HEAD, sample
 # So long ago a directory must have changed for its time of change to tell the next change from the last one.
 _SETTLED_NANOSECONDS = 2_000_000_000
 
-# What logrotate(8) puts behind a name, and with `extension` within it, where a short number is rather an instance's.
-_BEHIND = re.compile(r"[._-](?:[0-9][0-9TZ:._+-]*|old)")
-_WITHIN = re.compile(r"\.[0-9]{1,3}|[._-][0-9]{6}[0-9TZ:._+-]*")
+# What logrotate(8) puts behind a name, and with `extension` within it. A short number may be an instance's as well.
+_DATE = "[0-9]{4}[0-9TZ:._+-]{2,}"
+_BEHIND = re.compile(rf"\.[0-9][0-9TZ:._+-]*|[_-]{_DATE}|[._-]old")
+_WITHIN = re.compile(rf"\.[0-9]{{1,3}}|[._-]{_DATE}")
 _SEPARATOR = re.compile(r"[._-]")
 
 
