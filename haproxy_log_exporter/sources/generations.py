@@ -17,9 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from haproxy_log_exporter.marks import Mark, Sample
-from haproxy_log_exporter.sources.framing import NO_LINES, Lines, drop_overlong
+from haproxy_log_exporter.sources.framing import Lines
 from haproxy_log_exporter.sources.logfile import (
-    ChangedError,
     CompressedFile,
     Identity,
     LogFile,
@@ -31,12 +30,12 @@ from haproxy_log_exporter.sources.logfile import (
 from haproxy_log_exporter.sources.matching import match
 from haproxy_log_exporter.sources.progress import Progress
 from haproxy_log_exporter.sources.siblings import Sibling, changed_at, has_grown, list_siblings
+from haproxy_log_exporter.sources.succession import DRAIN_SECONDS, read_next
 
 logger = logging.getLogger(__name__)
 
-# A rotated file is closed once nothing came for so long: its writer may not have let go of it before. For so long, too,
-# a file is looked for that was not found: it may have been renamed while its directory was listed.
-DRAIN_SECONDS = 10.0
+# For so long a file is looked for that was not found: it may have been renamed while its directory was listed.
+_SEARCH_SECONDS = DRAIN_SECONDS
 
 
 @dataclass(slots=True)
@@ -144,51 +143,20 @@ class Generations:
 
     def read(self) -> Lines:
         """Take the next whole lines of the oldest file that has any, up to a block."""
-        now = self._shared.now()
-        begun: list[tuple[LogFile, bytes]] = []  # the beginnings of a line that goes on in the next file
-        for file in [*self._open_files()]:
-            try:
-                lines = file.read()
-                rest = None if lines.chunk or lines.overlong or file is self._live else file.rest()
-            except ChangedError:
-                self._changed(file)
-                return NO_LINES
-            except OSError as error:
-                self._fail(file, error)
-                continue
-            if lines.chunk or lines.overlong:
-                file.quiet_since = now
-                for each, beginning in begun:
-                    self._finish(each, beginning)
-                return _joined(b"".join(beginning for _, beginning in begun), lines)
-            if not file.is_quiet:
-                file.quiet_since = now
-            if rest is None:  # there is more of it
-                break
-            if file.progress.continued and rest:
-                begun.append((file, rest))
-            elif self._is_finished(file, now):
-                self._finish(file, rest)
-                if rest:
-                    return Lines(rest + b"\n", 0)
-        return NO_LINES
+        turn = read_next(self._files, self._live, self._shared.now())
+        for file in turn.done:
+            self._close(file)
+            self._marks.append(file.mark()._replace(done=True, continued=False))
+        for file, error in turn.failed:
+            self._fail(file, error)
+        if turn.changed:
+            self._changed(turn.changed)
+        return turn.lines
 
     def _open_files(self) -> Iterator[LogFile]:
         yield from self._files
         if self._live:
             yield self._live
-
-    def _is_finished(self, file: LogFile, now: float) -> bool:
-        """Whether nothing will come any more: a compressed file and a copy are what they are."""
-        if isinstance(file, CompressedFile) or file.progress.continued:
-            return True
-        file.quiet_since = now if file.quiet_since is None else file.quiet_since
-        return now - file.quiet_since > DRAIN_SECONDS
-
-    def _finish(self, file: LogFile, rest: bytes) -> None:
-        file.progress.end(rest)
-        self._close(file)
-        self._marks.append(file.mark()._replace(done=True, continued=False))
 
     def _changed(self, file: LogFile) -> None:
         """Read a file from its beginning that does not hold any more what was read; that is elsewhere, if anywhere."""
@@ -222,7 +190,7 @@ class Generations:
     def _rotated(self, file: LogFile) -> None:
         logger.info("%s was rotated", file.path)
         self.rotations += 1
-        self._search_until = self._shared.now() + DRAIN_SECONDS
+        self._search_until = self._shared.now() + _SEARCH_SECONDS
 
     def _go_on(self, identity: Identity) -> OSError | None:
         """Open the path's file if it is one that is known; where it is open already, it has its name back."""
@@ -397,16 +365,8 @@ class Generations:
         here = None if self._live or not self._identity else self._identity[1]
         self._missing = {mark: self._missing.get(mark, now) for mark in marks if mark.inode != here}
         for mark, since in [*self._missing.items()]:
-            if now - since > DRAIN_SECONDS:
+            if now - since > _SEARCH_SECONDS:
                 del self._missing[mark]
                 self._marks.remove(mark)
                 if not mark.done:
                     logger.warning("%s is gone: what it had behind byte %d is not counted", mark.path, mark.position)
-
-
-def _joined(begun: bytes, lines: Lines) -> Lines:
-    """Put the beginning of a line before the rest of it."""
-    if not lines.chunk:  # the rest is too long
-        return lines
-    joined = drop_overlong(begun + lines.chunk)
-    return Lines(joined.chunk, joined.overlong + lines.overlong)
