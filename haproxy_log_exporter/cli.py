@@ -72,9 +72,9 @@ def _fail(messages: Sequence[str], status: int) -> NoReturn:
 
 def _option(name: str) -> Any:
     knob = knobs()[name]
-    default = default_text(name)
     if knob.is_switch:
         return typer.Option(False, *knob.flags, help=f"{knob.help} [{knob.variable}]", show_default=False)
+    default = default_text(name)
     notes = f" [{knob.variable}]" + (f" [default: {default}]" if default else "")
     return typer.Option(
         [] if knob.repeatable else None, *knob.flags, help=knob.help + notes, metavar=knob.metavar, show_default=False
@@ -108,6 +108,7 @@ def _command(
             parameters.append(_parameter("as_json", bool, typer.Option(False, "--json", help="Print one JSON object.")))
         for name in names:
             kind: Any = list[str] if knobs()[name].repeatable else _OPTIONAL_TEXT
+            kind = bool if knobs()[name].is_switch else kind
             parameters.append(_parameter(name, kind, _option(name)))
 
         def run(**given: Any) -> None:

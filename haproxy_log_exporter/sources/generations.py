@@ -70,7 +70,7 @@ class Generations:
         self._live: PlainFile | None = None
         self._missing: dict[Mark, float] = {}
         self._listed: dict[str, int] = {}
-        self._search_until = 0.0
+        self._search_until = self._truncated_until = 0.0
         self._unsure = True  # what is there could not be told for sure
         self._identity: Identity | None = None  # of what the path leads to
         self._spoiled: set[tuple[Identity, int, int]] = set()  # versions of files that cannot be read
@@ -166,17 +166,19 @@ class Generations:
             if mark.head.size:
                 self._marks.append(mark)
             file.restart()
+            self._truncated_until = self._search_until
             try:
                 self._search(self._shared.now())
             except OSError as error:
                 self._unsure = True
                 self._shared.complain(self.path, file.path, error)
             return
+        # It begins as the file of its mark, and holds less: it was copied earlier. That file may be elsewhere.
         self._close(file)
-        try:
-            self._insert(CompressedFile(file.path, open_descriptor(file.path), None))
-        except OSError as error:
-            self._shared.complain(self.path, file.path, error)
+        mark = file.mark()
+        self._marks.append(mark._replace(done=True, continued=True, position=0, tail=Sample()))
+        self._marks.append(mark._replace(device=0, inode=0))
+        self._unsure = True
 
     def _fail(self, file: LogFile, error: OSError) -> None:
         """Close what cannot be read; the next look tries again."""
@@ -269,7 +271,9 @@ class Generations:
         if self._live and self._live.is_truncated():  # before its copy is taken for a file that nobody knows
             self._changed(self._live)
             return
-        copies = self._is_copied()
+        for file in self._files:
+            file.measure()
+        copies = self._is_copied(now)
         matching = match(siblings, self._marks, self._live, self._files)
         self._unsure |= not matching.is_sure
         for mark in matching.superseded:
@@ -290,10 +294,11 @@ class Generations:
             self._shared.complain(self.path, sibling.path, problem)
         self._miss(matching.left, now)
 
-    def _is_copied(self) -> bool:
+    def _is_copied(self, now: float) -> bool:
         """Whether the log was rotated by copying and truncating: then what nobody knows was, too."""
-        truncated = self._identity and any(mark.inode == self._identity[1] for mark in self._marks)
-        return truncated or any(file.progress.continued for file in self._files)
+        if self._identity and any(mark.inode == self._identity[1] for mark in self._marks):
+            return True
+        return now < self._truncated_until or any(file.progress.continued for file in self._files)
 
     def _list_siblings(self) -> list[Sibling]:
         """List the files beside the path that are not open; those that are may have new names."""

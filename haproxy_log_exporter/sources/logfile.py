@@ -40,6 +40,9 @@ class LogFile(Protocol):
     def mark(self) -> Mark:
         """Say how it is known again, and up to where it is taken."""
 
+    def measure(self) -> None:
+        """Look up its size; OSError."""
+
     def beginning(self) -> bytes:
         """Give the first bytes that it holds, behind NULs, as far as they are known; OSError."""
 
@@ -83,7 +86,7 @@ class PlainFile:
         progress = self.progress
         self.is_quiet = True
         for _ in range(_STEPS):
-            self.size = os.fstat(self._descriptor).st_size
+            self.measure()
             if self.size < self._looked_to:
                 raise ChangedError
             if self.size == self._looked_to:
@@ -103,6 +106,10 @@ class PlainFile:
                 self._leave_hole()
         return NO_LINES
 
+    def measure(self) -> None:
+        """Look up its size; OSError."""
+        self.size = os.fstat(self._descriptor).st_size
+
     def _leave_hole(self) -> None:
         """Go to where data is next: a hole may be as large as the file was before."""
         data = _next_data(self._descriptor, self.progress.position)
@@ -111,8 +118,9 @@ class PlainFile:
             self._looked_to = data
 
     def is_truncated(self) -> bool:
-        """Whether the file does not hold any more what was read of it; OSError where it cannot be read."""
-        if os.fstat(self._descriptor).st_size < self._looked_to:
+        """Whether the file, as it is now, does not hold any more what was read of it; OSError."""
+        self.measure()
+        if self.size < self._looked_to:
             return True
         tail = self.progress.tail
         return os.pread(self._descriptor, len(tail), self.progress.position - len(tail)) != tail
@@ -194,6 +202,9 @@ class CompressedFile:
             if lines.chunk or lines.overlong:
                 return lines
         return NO_LINES
+
+    def measure(self) -> None:
+        """Do nothing: it is what it is."""
 
     def _pass_over(self, block: bytes, mark: Mark) -> bytes:
         """Go through what was read before; give what is left of the block behind it."""

@@ -8,6 +8,7 @@ Each file that is known may stand for one other: so where logs are alike, as tho
 need not be.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 from haproxy_log_exporter.marks import Mark
 from haproxy_log_exporter.sources.logfile import LogFile, PlainFile
-from haproxy_log_exporter.sources.siblings import Sibling
+from haproxy_log_exporter.sources.siblings import Sibling, is_newer
 
 # So many bytes tell the beginnings of two files apart.
 _SURE = 256
@@ -65,19 +66,13 @@ def match(
 ) -> Matching:
     """Tell which file is which. `live` is what the path leads to, `rotated` are files open besides."""
     matching = Matching([*marks])
-    names = {sibling.path for sibling in siblings} | {file.path for file in rotated if isinstance(file, PlainFile)}
     others: list[Sibling] = []
     for sibling in siblings:
         with matching.noting(sibling):
             own = [mark for mark in matching.left if sibling.is_of(mark) and not mark.is_copy]
-            # What is being compressed is there as well, as long as it is.
-            if (
-                not matching.find(sibling, own)
-                and sibling.size
-                and not (sibling.is_compressed and sibling.plain_path in names)
-            ):
+            if not matching.find(sibling, own) and sibling.size and not sibling.is_being_compressed():
                 others.append(sibling)
-    copied = _Copies(live, rotated)
+    copied = _Copies(live, rotated, [*matching.found])
     for sibling in sorted(others, key=lambda each: each.is_compressed):
         with matching.noting(sibling):
             _match_other(matching, sibling, copied)
@@ -96,20 +91,20 @@ def _match_other(matching: Matching, sibling: Sibling, copied: "_Copies") -> Non
             return
     if copied.is_of_live(sibling):
         matching.is_sure &= len(sibling.beginning()) >= _SURE
-        if not sibling.is_compressed:
-            matching.copies.append(sibling)
-    elif not copied.is_of_rotated(sibling) and not matching.find(
-        sibling, [*cut, *(mark for mark in matching.left if mark.done and mark.head.size)]
-    ):
+        matching.copies.append(sibling)
+    elif copied.is_of_rotated(sibling) or copied.is_of_known(sibling):
+        matching.copies.append(sibling)
+    elif not matching.find(sibling, [*cut, *(mark for mark in matching.left if mark.done and mark.head.size)]):
         matching.found.append(Found(sibling, None))
 
 
 class _Copies:
-    """Tells copies of open files."""
+    """Tells copies of files that are there as well, or are open."""
 
-    def __init__(self, live: PlainFile | None, rotated: Sequence[LogFile]) -> None:
+    def __init__(self, live: PlainFile | None, rotated: Sequence[LogFile], known: Sequence[Found]) -> None:
         self._live = live
         self._rotated = [*rotated]
+        self._known = known
 
     def is_of_live(self, sibling: Sibling) -> bool:
         """Whether a file holds what the log holds, or the beginning of it: it is being copied, or was."""
@@ -119,13 +114,27 @@ class _Copies:
         return sibling.is_compressed or sibling.size <= live.size
 
     def is_of_rotated(self, sibling: Sibling) -> bool:
-        """Whether a file holds what one holds that is open still: that was compressed, and has no name any more."""
+        """Whether a file holds what one holds that is open still; that may have no name any more."""
         for file in self._rotated:
-            alike = file.size == sibling.size or sibling.is_compressed or not isinstance(file, PlainFile)
+            if not isinstance(file, PlainFile):
+                alike = True
+            elif sibling.is_compressed:
+                alike = not os.path.exists(file.path)
+            else:
+                alike = sibling.size <= file.size and not is_newer(sibling.path, file.path)
             if alike and _begin_alike(sibling, file):
-                self._rotated.remove(file)
+                if sibling.is_compressed:  # it has become this one, and no other
+                    self._rotated.remove(file)
                 return True
         return False
+
+    def is_of_known(self, sibling: Sibling) -> bool:
+        """Whether a plain file holds what a file holds that is done; OSError."""
+        return not sibling.is_compressed and any(
+            sibling.size == other.size and mark and mark.head.size and sibling.holds(mark)
+            for other, mark in self._known
+            if not is_newer(sibling.path, other.path)
+        )
 
 
 def _begin_alike(sibling: Sibling, file: LogFile) -> bool:

@@ -26,6 +26,7 @@ _SETTLED_NANOSECONDS = 2_000_000_000
 _DATE = "[0-9]{4}[0-9TZ:._+-]{2,}"
 _BEHIND = re.compile(rf"\.[0-9][0-9TZ:._+-]*|[_-]{_DATE}|[._-]old")
 _WITHIN = re.compile(rf"\.[0-9]{{1,3}}|[._-]{_DATE}")
+_NUMBER = re.compile(r"\.([0-9]{1,4})(?=\.|$)")
 _SEPARATOR = re.compile(r"[._-]")
 
 
@@ -38,6 +39,12 @@ def logs_of(name: str) -> frozenset[str]:
     behind = (plain[:place] for place in places if _BEHIND.fullmatch(plain, place))
     within = (plain[:place] + extension for place in places if _WITHIN.fullmatch(plain, place, len(stem)))
     return frozenset((*behind, *within))
+
+
+def is_newer(path: str, other: str) -> bool:
+    """Whether a file was rotated after another one, as far as their numbers say: logrotate counts them up from 1."""
+    one, two = (_NUMBER.search(os.path.basename(each)) for each in (path, other))
+    return one is not None and two is not None and int(one[1]) < int(two[1])
 
 
 def is_generation(path: str, logs: Container[str]) -> bool:
@@ -61,10 +68,9 @@ class Sibling:
         """Whether its name says so."""
         return self.path.endswith(SUFFIXES)
 
-    @property
-    def plain_path(self) -> str:
-        """What it was called before it was compressed."""
-        return os.path.splitext(self.path)[0]
+    def is_being_compressed(self) -> bool:
+        """Whether what it is made of is there still."""
+        return self.is_compressed and os.path.exists(os.path.splitext(self.path)[0])
 
     @property
     def version(self) -> tuple[Identity, int, int]:
