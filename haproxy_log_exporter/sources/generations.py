@@ -70,7 +70,8 @@ class Generations:
         self._live: PlainFile | None = None
         self._missing: dict[Mark, float] = {}
         self._listed: dict[str, int] = {}
-        self._search_until = self._truncated_until = 0.0
+        self._search_until = 0.0
+        self._renamed_until = 0.0
         self._unsure = True  # what is there could not be told for sure
         self._identity: Identity | None = None  # of what the path leads to
         self._spoiled: set[tuple[Identity, int, int]] = set()  # versions of files that cannot be read
@@ -113,6 +114,8 @@ class Generations:
             self._rotated(live)
             self._live, live.quiet_since = None, now
             self._files.append(live)
+        if identity and not self._live and not any(mark.inode == identity[1] and not mark.done for mark in self._marks):
+            self._renamed_until = now + _SEARCH_SECONDS
         if identity and not self._live:
             problem = self._go_on(identity) if self._marks else self._open_live(identity)
         # While the log cannot be read, it cannot be told what became of it.
@@ -166,7 +169,6 @@ class Generations:
             if mark.head.size:
                 self._marks.append(mark)
             file.restart()
-            self._truncated_until = self._search_until
             try:
                 self._search(self._shared.now())
             except OSError as error:
@@ -295,10 +297,8 @@ class Generations:
         self._miss(matching.left, now)
 
     def _is_copied(self, now: float) -> bool:
-        """Whether the log was rotated by copying and truncating: then what nobody knows was, too."""
-        if self._identity and any(mark.inode == self._identity[1] for mark in self._marks):
-            return True
-        return now < self._truncated_until or any(file.progress.continued for file in self._files)
+        """Whether the path has led to the same file all along: then what nobody knows has been copied from it."""
+        return self._identity is not None and now >= self._renamed_until
 
     def _list_siblings(self) -> list[Sibling]:
         """List the files beside the path that are not open; those that are may have new names."""
