@@ -6,7 +6,7 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from haproxy_log_exporter.configuration import ConfigFiles
@@ -74,6 +74,7 @@ class Service:
         self._datagrams = [DatagramSource(url.text, url.address) for url in settings.syslog]
         self._sources: Sequence[Source] = ()
         self._intakes: dict[str, Intake] = {}
+        self._held: dict[str, str] = {}  # lines begun in wrappers, of streams of which nothing was read yet
         self._parser = Parser(compile_all(choice))
         self._rejects = RejectsLog(time.monotonic)
         self._flusher = Flusher(self.pipeline, self._state, lambda: self.web.refused)
@@ -161,6 +162,7 @@ class Service:
         if self._state:
             self._state.start(reset=self._settings.state_reset)
             self._state.restore(self._assembly.tables)
+            self._held = {path: kept.held for path, kept in self._state.streams.items() if kept.held}
         self._make_sources()
         self._flusher.restore()
         for name, intake in self._intakes.items():
@@ -170,7 +172,6 @@ class Service:
             descriptor = source.fileno()
             if descriptor is not None:
                 self._selector.register(descriptor, selectors.EVENT_READ)
-        self._hold_lines()
         self._flush()
         self._flusher.settle(FLUSH_SECONDS)
         self.web.start()
@@ -196,19 +197,13 @@ class Service:
             since={source: moment for (name, source), moment in counters.items() if name == "since"},
         )
 
-    def _hold_lines(self) -> None:
+    def _hold(self, intake: Intake, stream: str) -> None:
         """Go on with lines that were begun in wrappers when the state was written."""
-        if not self._state or not self._files:
-            return
-        for path, name in self._files.sources.items():
-            kept = self._state.streams.get(path)
-            if not kept or not kept.held:
-                continue
-            try:
-                self._intakes[name].stream(path).unwrapper.hold(kept.held)
-            except ValueError as error:
-                message = f"--state: {self._settings.state} is damaged: of {path}, {error}"
-                raise OperationError(message) from error
+        try:
+            intake.stream(stream).unwrapper.hold(self._held.pop(stream))
+        except ValueError as error:
+            message = f"--state: {self._settings.state} is damaged: of {stream}, {error}"
+            raise OperationError(message) from error
 
     def _turn(self) -> None:
         """Read each source once, flush when it is time, and wait for more."""
@@ -219,6 +214,8 @@ class Service:
                 continue
             for chunk in source.read():
                 intake = self._intakes[chunk.source]
+                if chunk.stream in self._held:
+                    self._hold(intake, chunk.stream)
                 intake.tally.rejected += chunk.overlong
                 if chunk.lines:
                     self.pipeline.take(chunk.lines, intake, chunk.stream)
@@ -286,18 +283,10 @@ class Service:
             return {}
         if not self._files:
             return self._state.streams
-        marks, held = self._files.marks(), self._held()
-        return {path: Kept(each, held.get(path, "")) for path, each in marks.items()}
-
-    def _held(self) -> Mapping[str, str]:
-        assert self._state
-        assert self._files
-        sources = self._files.sources
-        held = {path: kept.held for path, kept in self._state.streams.items() if path not in sources}
-        for path, name in sources.items():
-            stream = self._intakes[name].streams.get(path)
-            held[path] = stream.unwrapper.held() if stream else ""
-        return held
+        held = {**self._held}
+        for intake in self._intakes.values():
+            held |= {name: stream.unwrapper.held() for name, stream in intake.streams.items()}
+        return {path: Kept(marks, held.get(path, "")) for path, marks in self._files.marks().items()}
 
     def _reload_if_changed(self) -> None:
         """Read haproxy.cfg again where it has changed; where it is broken, what was read before stays."""

@@ -13,7 +13,7 @@ truncated, its mark fits the copy, and what was not read yet is read there.
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from haproxy_log_exporter.marks import Mark, Sample
@@ -40,11 +40,12 @@ _SEARCH_SECONDS = DRAIN_SECONDS
 
 @dataclass(slots=True)
 class Shared:
-    """What the generations of all paths share: the files that are open, how time goes by, and who hears of errors."""
+    """What the generations of all paths share: each other, open files, how time goes by, and who hears of errors."""
 
     now: Callable[[], float]
     complain: Callable[[str, str, OSError], None]  # of the path that is followed, of the file
     open: dict[Identity, "Generations"] = field(default_factory=dict)
+    paths: dict[str, "Generations"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,11 @@ class Start:
 class Generations:
     """The files of one path. All methods belong to one thread."""
 
-    def __init__(self, path: str, shared: Shared, marks: tuple[Mark, ...], start: Start | None) -> None:
-        """Open nothing yet. `start` is for a path that is met for the first time, `marks` for one that is not."""
+    def __init__(self, path: str, shared: Shared, marks: Sequence[Mark], start: Start | None) -> None:
+        """Open nothing yet. `start` is for a path that is met for the first time; `marks` are of files that are known."""
         self.path = path
         self.rotations = 0
+        self._target = path  # where the path leads, if it is a link
         self._shared = shared
         self._marks = [*marks]
         self._start = start
@@ -82,9 +84,9 @@ class Generations:
         return self._live is not None
 
     @property
-    def is_over(self) -> bool:
-        """Whether nothing is left that is known of the path."""
-        return not (self._live or self._files or self._marks)
+    def is_at_rest(self) -> bool:
+        """Whether no file is open."""
+        return not (self._live or self._files)
 
     def marks(self) -> tuple[Mark, ...]:
         """Say how far all files are read; the one that the path leads to is last."""
@@ -100,15 +102,19 @@ class Generations:
         for file in [*self._open_files()]:
             self._close(file)
 
-    def look(self) -> None:
+    def look(self, *, is_named: bool) -> None:
         """Find out what the path leads to now, and what became of the files that it led to before.
+
+        A path that is not named any more leads nowhere.
 
         Raises:
             OSError: where the path leads to nothing that can be read, or a directory cannot be listed.
         """
         now = self._shared.now()
         start, self._start = self._start, None
-        problem = self._find_identity(leaves_held=start is not None and start.leaves_held)
+        self._target = os.path.realpath(self.path) if os.path.islink(self.path) else self.path
+        self._identity, before = None, self._identity
+        problem = self._find_identity(before, start) if is_named else None
         identity, live = self._identity, self._live
         if live and live.identity != identity:
             self._rotated(live)
@@ -129,18 +135,17 @@ class Generations:
         if problem:
             raise problem
 
-    def _find_identity(self, *, leaves_held: bool) -> OSError | None:
-        before, self._identity = self._live, None
+    def _find_identity(self, before: Identity | None, start: Start | None) -> OSError | None:
         try:
             status = os.stat(self.path)
         except OSError as error:
-            if before and not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-                self._identity = before.identity  # as far as can be told
+            if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+                self._identity = before  # as far as can be told
             return error
         if not stat.S_ISREG(status.st_mode):
             return OSError(0, "is not a regular file")
         self._identity = (status.st_dev, status.st_ino)
-        if leaves_held:
+        if start and start.leaves_held:
             self._held[self._identity] = status.st_size
         return None
 
@@ -149,6 +154,7 @@ class Generations:
         turn = read_next(self._files, self._live, self._shared.now())
         for file in turn.done:
             self._close(file)
+            self._search_until = self._shared.now() + _SEARCH_SECONDS
             self._marks.append(file.mark()._replace(done=True, continued=False))
         for file, error in turn.failed:
             self._fail(file, error)
@@ -224,7 +230,7 @@ class Generations:
         if live is None or live.identity in self._shared.open:
             os.close(descriptor)
             return None
-        if mark:
+        if mark in self._marks:
             self._marks.remove(mark)
         self._live = live
         self._shared.open[live.identity] = self
@@ -235,7 +241,7 @@ class Generations:
         found = os.fstat(descriptor)
         held = self._held.get((found.st_dev, found.st_ino), 0)
         progress = find_progress(descriptor, mark) if mark else start_at(descriptor, held)
-        return PlainFile(os.path.realpath(self.path), descriptor, progress) if progress else None
+        return PlainFile(self._target, descriptor, progress) if progress else None
 
     def _open_live(self, identity: Identity) -> OSError | None:
         """Open the path's file; one that fits the mark of a file that is nowhere else has been moved there."""
@@ -244,7 +250,15 @@ class Generations:
         for mark in [mark for mark in self._missing if mark.head.size and not mark.done]:
             if (problem := self._open_at(mark)) or self._live:
                 return problem
+        for other in self._shared.paths.values():
+            for mark in other.marks_at(identity[1]) if other is not self else ():
+                if (problem := self._open_at(mark)) or self._live:
+                    return problem
         return self._open_at(None)
+
+    def marks_at(self, inode: int) -> list[Mark]:
+        """Give the marks of a file that is not open, if it is one that the path led to."""
+        return [mark for mark in self._marks if mark.inode == inode]
 
     def _may_have_rotated(self, now: float) -> bool:
         """Whether it has to be looked for files that were rotated away."""
@@ -257,7 +271,12 @@ class Generations:
         )
 
     def _directories(self) -> set[str]:
-        paths = [self.path, *(mark.path for mark in self._marks), *(file.path for file in self._open_files())]
+        paths = [
+            self.path,
+            self._target,
+            *(mark.path for mark in self._marks),
+            *(file.path for file in self._open_files()),
+        ]
         return {os.path.dirname(path) for path in paths}
 
     def _search(self, now: float, start: Start | None = None) -> None:
@@ -276,7 +295,8 @@ class Generations:
         for file in self._files:
             file.measure()
         copies = self._is_copied(now)
-        matching = match(siblings, self._marks, self._live, self._files)
+        readable = [each for each in siblings if each.version not in self._spoiled]
+        matching = match(readable, self._marks, self._live, self._files)
         self._unsure |= not matching.is_sure
         for mark in matching.superseded:
             self._marks.remove(mark)
@@ -294,7 +314,9 @@ class Generations:
         for sibling, problem in matching.problems:
             self._unsure = True
             self._shared.complain(self.path, sibling.path, problem)
-        self._miss(matching.left, now)
+        # What is missing may be what cannot be read.
+        unreadable = matching.problems or len(readable) < len(siblings)
+        self._miss([mark for mark in matching.left if mark.done or not unreadable], now)
 
     def _is_copied(self, now: float) -> bool:
         """Whether the path has led to the same file all along: then what nobody knows has been copied from it."""
@@ -304,14 +326,13 @@ class Generations:
         """List the files beside the path that are not open; those that are may have new names."""
         files = {file.identity: file for file in self._files}
         inodes = {mark.inode for mark in self._marks} | {inode for _, inode in files}
-        logs = {self.path, self._live.path} if self._live else {self.path}
-        found = list_siblings(logs, self._directories(), inodes)
+        found = list_siblings({self.path, self._target}, self._directories(), inodes)
         for sibling in found:
             if file := files.get(sibling.identity):
                 file.path = sibling.path
         self._spoiled &= {sibling.version for sibling in found}
         left_out = {self._identity, *self._shared.open}
-        return [each for each in found if each.identity not in left_out and each.version not in self._spoiled]
+        return [each for each in found if each.identity not in left_out]
 
     def _resume(self, sibling: Sibling, mark: Mark) -> None:
         """Go on with a file that is known, if there is more of it; OSError."""

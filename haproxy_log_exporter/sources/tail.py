@@ -52,8 +52,8 @@ class FileSource:
         self._known = dict(marks or {})
         self._since = {**(since or {})}
         self._followed = frozenset(self._since)
-        self._shared = Shared(now, self._complain)
         self._paths: dict[str, Generations] = {}
+        self._shared = Shared(now, self._complain, paths=self._paths)
         self._sources: dict[str, str] = {}  # which source each path counts for
         self._next_scan = 0.0
         self._complaints: dict[str, str] = {}
@@ -121,8 +121,7 @@ class FileSource:
             taken, size = generations.amounts()
             condition.position_bytes = (condition.position_bytes or 0) + taken
             condition.size_bytes = (condition.size_bytes or 0) + size
-            condition.rotations = (condition.rotations or 0) + generations.rotations
-            generations.rotations = 0
+            self._count_rotations(self._sources[path], generations)
         return {name: replace(condition) for name, condition in self._conditions.items()}
 
     def stop(self) -> None:
@@ -133,24 +132,30 @@ class FileSource:
     def _scan(self, *, at_start: bool = False) -> None:
         self._next_scan = self._now() + SCAN_SECONDS
         named = self._named()
-        for path, name in named.items():
-            if path not in self._paths and not is_generation(path, named) and not is_generation(path, self._paths):
+        # Of what was followed before, there may be more to read though the path leads nowhere now.
+        wanted = named | (self._known_by_pattern() if at_start else {})
+        for path, name in wanted.items():
+            if path not in self._paths and not is_generation(path, wanted) and not is_generation(path, self._paths):
                 self._follow(path, name, named, at_start=at_start)
         for path, generations in [*self._paths.items()]:
             try:
-                generations.look()
+                generations.look(is_named=path in named)
             except OSError as error:
-                if path in named:
-                    self._complain(path, path, error)
+                self._complain(path, path, error)
             else:
                 self._complaints.pop(path, None)
-            if path not in named and generations.is_over:
-                self._over.append(Chunk(self._sources.pop(path), b"", 0, path, last=True))
-                del self._paths[path]
+            if path not in named and generations.is_at_rest:
+                self._leave(path)
 
     def _follow(self, path: str, name: str, named: Mapping[str, str], *, at_start: bool) -> None:
-        marks, start = self._known.pop(path, None), None
-        if marks is None:
+        is_known = path in self._known
+        # Paths that are called as rotated files of this one were followed for want of it.
+        for other in [other for other in self._paths if is_generation(other, (path,))]:
+            self._leave(other)
+        before = [other for other in self._known if other == path or is_generation(other, (path,))]
+        marks = [mark for other in before for mark in self._known.pop(other)]
+        start = None
+        if not is_known:
             since = int(self._since[name] * 1e9) - _LATE_NANOSECONDS
             fresh = at_start and name not in self._followed
 
@@ -160,11 +165,25 @@ class FileSource:
                 return sibling.modified < since
 
             start = Start(fresh and not self._from_beginning, leaves)
-        self._paths[path] = Generations(path, self._shared, marks or (), start)
+        self._paths[path] = Generations(path, self._shared, marks, start)
         self._sources[path] = name
 
+    def _leave(self, path: str) -> None:
+        """Follow a path no more, but remember the files that are there still: it may come back."""
+        generations, name = self._paths.pop(path), self._sources.pop(path)
+        self._count_rotations(name, generations)
+        self._over.append(Chunk(name, b"", 0, path, last=True))
+        if marks := tuple(mark for mark in generations.marks() if os.path.exists(mark.path)):
+            self._known[path] = marks
+        generations.stop()
+
+    def _count_rotations(self, name: str, generations: Generations) -> None:
+        condition = self._conditions[name]
+        condition.rotations = (condition.rotations or 0) + generations.rotations
+        generations.rotations = 0
+
     def _named(self) -> dict[str, str]:
-        """Look up the paths that the patterns name, and by which; those that are known and lead nowhere, too."""
+        """Look up the paths that the patterns name, and by which; directories by their real names."""
         found: dict[str, str] = {}
         directories: dict[str, str] = {}
         for name, pattern in self._patterns.items():
@@ -172,13 +191,15 @@ class FileSource:
             if glob.has_magic(pattern):
                 there = (path for path in sorted(glob.glob(pattern)) if not os.path.isdir(path))
                 paths = [path for path in there if not path.endswith(_COMPRESSED)]
-                paths += [path for path in self._known if _names(pattern, path)]
             for path in paths:
                 directory, base = os.path.split(path)
                 if directory not in directories:
                     directories[directory] = os.path.realpath(directory)
                 found.setdefault(os.path.join(directories[directory], base), name)
         return found
+
+    def _known_by_pattern(self) -> dict[str, str]:
+        return {path: name for path in self._known for name, pattern in self._patterns.items() if _names(pattern, path)}
 
     def _complain(self, followed: str, path: str, error: OSError) -> None:
         """Count what failed, and name it once until it changes."""
