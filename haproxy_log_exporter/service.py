@@ -21,7 +21,7 @@ from haproxy_log_exporter.pipeline import MOST_PENDING, Intake
 from haproxy_log_exporter.records import Parser, line_time
 from haproxy_log_exporter.rejects import RejectsLog
 from haproxy_log_exporter.settings import Settings
-from haproxy_log_exporter.sources.base import Source
+from haproxy_log_exporter.sources.base import Chunk, Source
 from haproxy_log_exporter.sources.datagram import DatagramSource
 from haproxy_log_exporter.sources.framing import BLOCK
 from haproxy_log_exporter.sources.tail import SCAN_SECONDS, FileSource
@@ -213,14 +213,7 @@ class Service:
             if source is self._files and self._is_held_up():
                 continue
             for chunk in source.read():
-                intake = self._intakes[chunk.source]
-                if chunk.stream in self._held:
-                    self._hold(intake, chunk.stream)
-                intake.tally.rejected += chunk.overlong
-                if chunk.lines:
-                    self.pipeline.take(chunk.lines, intake, chunk.stream)
-                if chunk.last:
-                    self.pipeline.end(intake, chunk.stream)
+                self._take(chunk)
                 most = max(most, len(chunk.lines))
                 lines_of_files = lines_of_files or source is self._files
         now = time.monotonic()
@@ -233,6 +226,16 @@ class Service:
             self.pipeline.fold()
         if most < _FULL:
             self._wait(now, gathering=most > 0)
+
+    def _take(self, chunk: Chunk) -> None:
+        intake = self._intakes[chunk.source]
+        if chunk.stream in self._held:
+            self._hold(intake, chunk.stream)
+        intake.tally.rejected += chunk.overlong
+        if chunk.lines:
+            self.pipeline.take(chunk.lines, intake, chunk.stream)
+        if chunk.last:
+            self.pipeline.end(intake, chunk.stream)
 
     def _is_held_up(self) -> bool:
         """Whether files have to wait: their lines stay where they are, unlike those of sockets."""

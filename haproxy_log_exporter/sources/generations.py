@@ -60,7 +60,7 @@ class Generations:
     """The files of one path. All methods belong to one thread."""
 
     def __init__(self, path: str, shared: Shared, marks: Sequence[Mark], start: Start | None) -> None:
-        """Open nothing yet. `start` is for a path that is met for the first time; `marks` are of files that are known."""
+        """Open nothing yet. `start` is for a path that is met for the first time, `marks` for files that are known."""
         self.path = path
         self.rotations = 0
         self._target = path  # where the path leads, if it is a link
@@ -113,8 +113,7 @@ class Generations:
         now = self._shared.now()
         start, self._start = self._start, None
         self._target = os.path.realpath(self.path) if os.path.islink(self.path) else self.path
-        self._identity, before = None, self._identity
-        problem = self._find_identity(before, start) if is_named else None
+        self._identity, problem = self._find_identity(start) if is_named else (None, None)
         identity, live = self._identity, self._live
         if live and live.identity != identity:
             self._rotated(live)
@@ -135,19 +134,20 @@ class Generations:
         if problem:
             raise problem
 
-    def _find_identity(self, before: Identity | None, start: Start | None) -> OSError | None:
+    def _find_identity(self, start: Start | None) -> tuple[Identity | None, OSError | None]:
+        """Tell to which file the path leads, or why to none; the one of before, where that cannot be told."""
         try:
             status = os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            return None, error
         except OSError as error:
-            if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-                self._identity = before  # as far as can be told
-            return error
+            return self._identity, error
         if not stat.S_ISREG(status.st_mode):
-            return OSError(0, "is not a regular file")
-        self._identity = (status.st_dev, status.st_ino)
+            return None, OSError(0, "is not a regular file")
+        identity = (status.st_dev, status.st_ino)
         if start and start.leaves_held:
-            self._held[self._identity] = status.st_size
-        return None
+            self._held[identity] = status.st_size
+        return identity, None
 
     def read(self) -> Lines:
         """Take the next whole lines of the oldest file that has any, up to a block."""

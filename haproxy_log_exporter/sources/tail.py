@@ -67,11 +67,6 @@ class FileSource:
         return [*self._patterns]
 
     @property
-    def sources(self) -> Mapping[str, str]:
-        """Which name the lines of each path count for."""
-        return self._sources
-
-    @property
     def since(self) -> Mapping[str, float]:
         """Since when each pattern is followed, in seconds since the epoch."""
         return self._since
