@@ -89,8 +89,12 @@ class Generations:
         return not (self._live or self._files)
 
     def marks(self) -> tuple[Mark, ...]:
-        """Say how far all files are read; the one that the path leads to is last."""
-        return (*self._marks, *(file.mark() for file in self._open_files()))
+        """Say how far all files are read; the one that the path leads to is last.
+
+        Of rotated ones of which nothing was taken there is nothing to know them by: they are found as unknown again.
+        """
+        marks = (*self._marks, *(file.mark() for file in self._files))
+        return (*filter(_is_telling, marks), *([self._live.mark()] if self._live else []))
 
     def amounts(self) -> tuple[int, int]:
         """Add up how much was read of the open files, and their sizes, in bytes."""
@@ -172,8 +176,7 @@ class Generations:
         if isinstance(file, PlainFile):
             self._rotated(file)
             mark = file.mark()._replace(continued=True)
-            if mark.head.size:
-                self._marks.append(mark)
+            self._marks.append(mark)
             file.restart()
             try:
                 self._search(self._shared.now())
@@ -296,6 +299,7 @@ class Generations:
             file.measure()
         copies = self._is_copied(now)
         readable = [each for each in siblings if each.version not in self._spoiled]
+        self._marks = [*filter(_is_telling, self._marks)]
         matching = match(readable, self._marks, self._live, self._files)
         self._unsure |= not matching.is_sure
         for mark in matching.superseded:
@@ -396,3 +400,8 @@ class Generations:
                 self._marks.remove(mark)
                 if not mark.done:
                     logger.warning("%s is gone: what it had behind byte %d is not counted", mark.path, mark.position)
+
+
+def _is_telling(mark: Mark) -> bool:
+    """Whether a file can be known by a mark."""
+    return mark.head.size > 0

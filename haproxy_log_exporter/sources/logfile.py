@@ -117,6 +117,10 @@ class PlainFile:
             self.progress.jump(data)
             self._looked_to = data
 
+    def has_name(self) -> bool:
+        """Whether it has any name still; OSError."""
+        return os.fstat(self._descriptor).st_nlink > 0
+
     def is_truncated(self) -> bool:
         """Whether the file, as it is now, does not hold any more what was read of it; OSError."""
         self.measure()

@@ -8,7 +8,6 @@ Each file that is known may stand for one other: so where logs are alike, as tho
 need not be.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -69,7 +68,7 @@ def match(
     others: list[Sibling] = []
     for sibling in siblings:
         with matching.noting(sibling):
-            own = [mark for mark in matching.left if sibling.is_of(mark) and not mark.is_copy]
+            own = [mark for mark in matching.left if mark.head.size and sibling.is_of(mark) and not mark.is_copy]
             if not matching.find(sibling, own) and sibling.size and not sibling.is_being_compressed():
                 others.append(sibling)
     copied = _Copies(live, rotated, [*matching.found])
@@ -119,7 +118,7 @@ class _Copies:
             if not isinstance(file, PlainFile):
                 alike = True
             elif sibling.is_compressed:
-                alike = not os.path.exists(file.path)
+                alike = not file.has_name()
             else:
                 alike = sibling.size <= file.size and not is_newer(sibling.path, file.path)
             if alike and _begin_alike(sibling, file):
