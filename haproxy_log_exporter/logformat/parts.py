@@ -44,9 +44,16 @@ class Parts:
             for stream, text in self.begun.items()
         }
 
-    def hold(self, held: Mapping[str, str | None]) -> None:
-        """Go on with lines that were written down."""
+    def hold(self, held: Mapping[str, object]) -> None:
+        """Go on with lines that were written down.
+
+        Raises:
+            ValueError: where it is nothing of the kind.
+        """
+        if not all(text is None or isinstance(text, str) for text in held.values()):
+            message = "no lines that were begun"
+            raise ValueError(message)
         self.begun = {
-            stream.encode("latin-1"): text if text is None else bytearray(text, "latin-1")
+            stream.encode("latin-1"): bytearray(text, "latin-1") if isinstance(text, str) else None
             for stream, text in held.items()
         }

@@ -12,8 +12,8 @@ truncated, its mark fits the copy, and what was not read yet is read there.
 
 import logging
 import os
-import stat
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from haproxy_log_exporter.marks import Mark, Sample
@@ -29,7 +29,7 @@ from haproxy_log_exporter.sources.logfile import (
 )
 from haproxy_log_exporter.sources.matching import match
 from haproxy_log_exporter.sources.progress import Progress
-from haproxy_log_exporter.sources.siblings import Sibling, changed_at, has_grown, list_siblings
+from haproxy_log_exporter.sources.siblings import Sibling, changed_at, has_grown, identify, list_siblings
 from haproxy_log_exporter.sources.succession import DRAIN_SECONDS, read_next
 
 logger = logging.getLogger(__name__)
@@ -117,12 +117,15 @@ class Generations:
         now = self._shared.now()
         start, self._start = self._start, None
         self._target = os.path.realpath(self.path) if os.path.islink(self.path) else self.path
-        self._identity, problem = self._find_identity(start) if is_named else (None, None)
+        self._identity, problem = identify(self.path, self._identity) if is_named else (None, None)
         identity, live = self._identity, self._live
         if live and live.identity != identity:
             self._rotated(live)
             self._live, live.quiet_since = None, now
             self._files.append(live)
+        if start and start.leaves_held and identity:
+            with suppress(OSError):  # it is gone already
+                self._held[identity] = os.stat(self.path).st_size
         if identity and not self._live and not any(mark.inode == identity[1] and not mark.done for mark in self._marks):
             self._renamed_until = now + _SEARCH_SECONDS
         if identity and not self._live:
@@ -137,21 +140,6 @@ class Generations:
             problem = self._open_live(identity)
         if problem:
             raise problem
-
-    def _find_identity(self, start: Start | None) -> tuple[Identity | None, OSError | None]:
-        """Tell to which file the path leads, or why to none; the one of before, where that cannot be told."""
-        try:
-            status = os.stat(self.path)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            return None, error
-        except OSError as error:
-            return self._identity, error
-        if not stat.S_ISREG(status.st_mode):
-            return None, OSError(0, "is not a regular file")
-        identity = (status.st_dev, status.st_ino)
-        if start and start.leaves_held:
-            self._held[identity] = status.st_size
-        return identity, None
 
     def read(self) -> Lines:
         """Take the next whole lines of the oldest file that has any, up to a block."""

@@ -169,3 +169,16 @@ def changed_at(directory: str) -> int | None:
     except OSError:
         return 0
     return moment if time.time_ns() - moment > _SETTLED_NANOSECONDS else None
+
+
+def identify(path: str, before: Identity | None) -> tuple[Identity | None, OSError | None]:
+    """Tell to which regular file a path leads, or why to none; the one of before, where that cannot be told."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        return None, error
+    except OSError as error:
+        return before, error
+    if not stat.S_ISREG(status.st_mode):
+        return None, OSError(0, "is not a regular file")
+    return (status.st_dev, status.st_ino), None
