@@ -50,10 +50,13 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What is left out of files that are there when a path is first met: what the path holds, and files beside it."""
+    """What is left out of files that are there when a path is first met: what the path holds, and files beside it.
+
+    `leaves` is asked of these, and whether it is asked at once, or later, where they could not be looked at before.
+    """
 
     leaves_held: bool
-    leaves: Callable[[Sibling], bool]
+    leaves: Callable[[Sibling, bool], bool]
 
 
 class Generations:
@@ -73,7 +76,8 @@ class Generations:
         self._missing: dict[Mark, float] = {}
         self._listed: dict[str, int] = {}
         self._search_until = 0.0
-        self._renamed_until = 0.0
+        self._is_met = False
+        self._is_renamed = False  # since the last search, the path has come to lead to another file
         self._unsure = True  # what is there could not be told for sure
         self._identity: Identity | None = None  # of what the path leads to
         self._spoiled: set[tuple[Identity, int, int]] = set()  # versions of files that cannot be read
@@ -115,7 +119,7 @@ class Generations:
             OSError: where the path leads to nothing that can be read, or a directory cannot be listed.
         """
         now = self._shared.now()
-        start, self._start = self._start, None
+        at_once, self._is_met = not self._is_met, True
         self._target = os.path.realpath(self.path) if os.path.islink(self.path) else self.path
         self._identity, problem = identify(self.path, self._identity) if is_named else (None, None)
         identity, live = self._identity, self._live
@@ -123,23 +127,30 @@ class Generations:
             self._rotated(live)
             self._live, live.quiet_since = None, now
             self._files.append(live)
-        if start and start.leaves_held and identity:
+        if at_once and self._start and self._start.leaves_held and identity:
             with suppress(OSError):  # it is gone already
                 self._held[identity] = os.stat(self.path).st_size
-        if identity and not self._live and not any(mark.inode == identity[1] and not mark.done for mark in self._marks):
-            self._renamed_until = now + _SEARCH_SECONDS
+        known = [mark.inode for mark in self._marks if not mark.done]
+        if identity and not self._live and (live or self._marks) and identity[1] not in known:
+            self._is_renamed = True
         if identity and not self._live:
             problem = self._go_on(identity) if self._marks else self._open_live(identity)
         # While the log cannot be read, it cannot be told what became of it.
-        if not (identity and problem) and (start or self._may_have_rotated(now)):
-            try:
-                self._search(now, start)
-            except OSError as error:
-                problem = error
-        if identity and not self._live and not problem:
-            problem = self._open_live(identity)
+        if not (identity and problem):
+            unlisted = self._search_if_due(now, at_once=at_once)
+            if identity and not self._live:
+                problem = self._open_live(identity)
+            problem = problem or unlisted
         if problem:
             raise problem
+
+    def _search_if_due(self, now: float, *, at_once: bool) -> OSError | None:
+        if self._start or self._may_have_rotated(now):
+            try:
+                self._search(now, at_once=at_once)
+            except OSError as error:
+                return error
+        return None
 
     def read(self) -> Lines:
         """Take the next whole lines of the oldest file that has any, up to a block."""
@@ -270,7 +281,7 @@ class Generations:
         ]
         return {os.path.dirname(path) for path in paths}
 
-    def _search(self, now: float, start: Start | None = None) -> None:
+    def _search(self, now: float, *, at_once: bool = False) -> None:
         """Hold the files beside the path against what is known, and open those that are not read to their end.
 
         Raises:
@@ -285,7 +296,8 @@ class Generations:
             return
         for file in self._files:
             file.measure()
-        copies = self._is_copied(now)
+        # While the path has led to the same file all along, what nobody knows has been copied from it.
+        copies = self._identity is not None and not self._is_renamed
         readable = [each for each in siblings if each.version not in self._spoiled]
         self._marks = [*filter(_is_telling, self._marks)]
         matching = match(readable, self._marks, self._live, self._files)
@@ -296,7 +308,7 @@ class Generations:
             with matching.noting(sibling):
                 if known:
                     self._resume(sibling, known)
-                elif start and start.leaves(sibling):
+                elif self._start and self._start.leaves(sibling, at_once):
                     self._marks.append(sibling.whole())
                 else:
                     self._open(sibling, None, continued=copies)
@@ -306,13 +318,13 @@ class Generations:
         for sibling, problem in matching.problems:
             self._unsure = True
             self._shared.complain(self.path, sibling.path, problem)
+        if not matching.problems:
+            self._start, self._is_renamed = None, False
         # What is missing may be what cannot be read.
-        unreadable = matching.problems or len(readable) < len(siblings)
-        self._miss([mark for mark in matching.left if mark.done or not unreadable], now)
-
-    def _is_copied(self, now: float) -> bool:
-        """Whether the path has led to the same file all along: then what nobody knows has been copied from it."""
-        return self._identity is not None and now >= self._renamed_until
+        unreadable = {each.identity[1] for each in siblings if each not in readable}
+        unreadable |= {each.identity[1] for each, _ in matching.problems}
+        left = [mark for mark in matching.left if mark.inode not in unreadable]
+        self._miss([mark for mark in left if mark.done or not unreadable], now)
 
     def _list_siblings(self) -> list[Sibling]:
         """List the files beside the path that are not open; those that are may have new names."""

@@ -88,9 +88,11 @@ def _match_other(matching: Matching, sibling: Sibling, copied: "_Copies") -> Non
             return
         if matching.find(sibling, [own]):
             return
-    if copied.is_of_live(sibling):
-        matching.is_sure &= len(sibling.beginning()) >= _SURE
-        matching.copies.append(sibling)
+    if live := copied.is_of_live(sibling):
+        # By what was taken of the log, the copy will be known when the log is truncated.
+        if live.progress.head:
+            matching.copies.append(sibling)
+        matching.is_sure &= len(live.progress.head) >= _SURE
     elif copied.is_of_rotated(sibling) or copied.is_of_known(sibling):
         matching.copies.append(sibling)
     elif not matching.find(sibling, [*cut, *(mark for mark in matching.left if mark.done and mark.head.size)]):
@@ -105,12 +107,12 @@ class _Copies:
         self._rotated = [*rotated]
         self._known = known
 
-    def is_of_live(self, sibling: Sibling) -> bool:
-        """Whether a file holds what the log holds, or the beginning of it: it is being copied, or was."""
+    def is_of_live(self, sibling: Sibling) -> PlainFile | None:
+        """Give the log, where a file holds what that holds, or the beginning of it: it is being copied, or was."""
         live = self._live
         if not live or not _begin_alike(sibling, live):
-            return False
-        return sibling.is_compressed or sibling.size <= live.size
+            return None
+        return live if sibling.is_compressed or sibling.size <= live.size else None
 
     def is_of_rotated(self, sibling: Sibling) -> bool:
         """Whether a file holds what one holds that is open still; that may have no name any more."""

@@ -139,7 +139,7 @@ class FileSource:
                 self._complain(path, path, error)
             else:
                 self._complaints.pop(path, None)
-            if path not in named and generations.is_at_rest:
+            if path not in named and generations.is_at_rest and not _is_waited_for(path, generations):
                 self._leave(path)
 
     def _follow(self, path: str, name: str, named: Mapping[str, str], *, at_start: bool) -> None:
@@ -154,8 +154,8 @@ class FileSource:
             since = int(self._since[name] * 1e9) - _LATE_NANOSECONDS
             fresh = at_start and name not in self._followed
 
-            def leaves(sibling: Sibling) -> bool:
-                if fresh:
+            def leaves(sibling: Sibling, at_once: bool) -> bool:  # noqa: FBT001 -- called by its place alone
+                if fresh and at_once:
                     return not (self._from_beginning and sibling.path in named)
                 return sibling.modified < since
 
@@ -211,3 +211,8 @@ def _names(pattern: str, path: str) -> bool:
     wanted = os.path.join(directory if glob.has_magic(directory) else os.path.realpath(directory), base).split(os.sep)
     parts = path.split(os.sep)
     return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+
+
+def _is_waited_for(path: str, generations: Generations) -> bool:
+    """Whether a path that leads nowhere may come back: files are there that were rotated away from it."""
+    return not os.path.exists(path) and any(os.path.exists(mark.path) for mark in generations.marks())

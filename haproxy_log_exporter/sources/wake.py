@@ -57,12 +57,14 @@ class Wake(FileSystemEventHandler):
         there = [path for path in paths if os.path.exists(path)]
         if self._observer or self._refused or not there or len(there) > _MOST_WATCHED:
             return False
+        if not all(os.access(path, os.R_OK, effective_ids=True) for path in there):
+            return False  # watchdog says nothing of it, and that of Debian 12 does not end then
         observer = Observer()
         try:
             observer.start()
             for path in there:
                 observer.schedule(self, path)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # the latter where there may be no more threads
             _end(observer)
             if not isinstance(error, FileNotFoundError):  # that was renamed meanwhile, and the next scan sees to it
                 self._refused = True
@@ -85,4 +87,5 @@ class Wake(FileSystemEventHandler):
 
 def _end(observer: BaseObserver) -> None:
     observer.stop()
-    observer.join()
+    if observer.is_alive():
+        observer.join()
