@@ -122,35 +122,34 @@ class Generations:
         at_once, self._is_met = not self._is_met, True
         self._target = os.path.realpath(self.path) if os.path.islink(self.path) else self.path
         self._identity, problem = identify(self.path, self._identity) if is_named else (None, None)
-        identity, live = self._identity, self._live
-        if live and live.identity != identity:
-            self._rotated(live)
-            self._live, live.quiet_since = None, now
-            self._files.append(live)
-        if at_once and self._start and self._start.leaves_held and identity:
-            with suppress(OSError):  # it is gone already
-                self._held[identity] = os.stat(self.path).st_size
-        known = [mark.inode for mark in self._marks if not mark.done]
-        if identity and not self._live and (live or self._marks) and identity[1] not in known:
-            self._is_renamed = True
-        if identity and not self._live:
-            problem = self._go_on(identity) if self._marks else self._open_live(identity)
-        # While the log cannot be read, it cannot be told what became of it.
-        if not (identity and problem):
-            unlisted = self._search_if_due(now, at_once=at_once)
-            if identity and not self._live:
-                problem = self._open_live(identity)
-            problem = problem or unlisted
-        if problem:
+        if problem and self._identity:  # while the log cannot be looked at, it cannot be told what became of it
             raise problem
-
-    def _search_if_due(self, now: float, *, at_once: bool) -> OSError | None:
+        self._notice_renaming(now)
+        if at_once and self._start and self._start.leaves_held and self._identity:
+            with suppress(OSError):  # it is gone already
+                self._held[self._identity] = os.stat(self.path).st_size
+        if self._identity and not self._live:
+            (self._go_on if self._marks else self._open_live)(self._identity)
         if self._start or self._may_have_rotated(now):
             try:
                 self._search(now, at_once=at_once)
             except OSError as error:
-                return error
-        return None
+                problem = error
+        if self._identity and not self._live:
+            self._open_live(self._identity)
+        if problem:
+            raise problem
+
+    def _notice_renaming(self, now: float) -> None:
+        """Let the file go that the path leads to no more, if it does not."""
+        live, identity = self._live, self._identity
+        if live and live.identity != identity:
+            self._rotated(live)
+            self._live, live.quiet_since = None, now
+            self._files.append(live)
+        known = [mark.inode for mark in self._marks if not mark.done]
+        if identity and not self._live and (live or self._marks) and identity[1] not in known:
+            self._is_renamed = True
 
     def read(self) -> Lines:
         """Take the next whole lines of the oldest file that has any, up to a block."""
@@ -204,63 +203,56 @@ class Generations:
         self.rotations += 1
         self._search_until = self._shared.now() + _SEARCH_SECONDS
 
-    def _go_on(self, identity: Identity) -> OSError | None:
-        """Open the path's file if it is one that is known; where it is open already, it has its name back."""
+    def _go_on(self, identity: Identity) -> None:
+        """Open the path's file if it is one that is known; where it is open already, it has its name back. OSError."""
         for file in self._files:
             if isinstance(file, PlainFile) and file.identity == identity:
                 self._files.remove(file)
                 self._live = file
-                return None
-        for mark in reversed(self._marks):
-            if mark.inode == identity[1] and (problem := self._open_at(mark)):
-                return problem
-            if self._live:
-                break
-        return None
+                return
+        any(self._open_at(mark) for mark in reversed(self._marks) if mark.inode == identity[1])
 
-    def _open_at(self, mark: Mark | None) -> OSError | None:
-        """Open the path's file at a mark, if it fits; without a mark, at its beginning."""
-        try:
-            descriptor = open_descriptor(self.path)
-        except OSError as error:
-            return error
-        try:
-            live = self._live_at(descriptor, mark)
-        except OSError as error:
-            os.close(descriptor)
-            return error
-        if live is None or live.identity in self._shared.open:
-            os.close(descriptor)
-            return None
-        if mark in self._marks:
-            self._marks.remove(mark)
-        self._live = live
-        self._shared.open[live.identity] = self
-        logger.info("following %s from byte %d", self.path, live.progress.position)
-        return None
-
-    def _live_at(self, descriptor: int, mark: Mark | None) -> PlainFile | None:
-        found = os.fstat(descriptor)
-        held = self._held.get((found.st_dev, found.st_ino), 0)
-        progress = find_progress(descriptor, mark) if mark else start_at(descriptor, held)
-        return PlainFile(self._target, descriptor, progress) if progress else None
-
-    def _open_live(self, identity: Identity) -> OSError | None:
-        """Open the path's file; one that fits the mark of a file that is nowhere else has been moved there."""
+    def _open_live(self, identity: Identity) -> None:
+        """Open the path's file, which is not known; or it was moved there, or another path has led to it. OSError."""
         if identity in self._shared.open:
-            return None
-        for mark in [mark for mark in self._missing if mark.head.size and not mark.done]:
-            if (problem := self._open_at(mark)) or self._live:
-                return problem
-        for other in self._shared.paths.values():
-            for mark in other.marks_at(identity[1]) if other is not self else ():
-                if (problem := self._open_at(mark)) or self._live:
-                    return problem
-        return self._open_at(None)
+            return
+        moved = [mark for mark in self._missing if mark.head.size and not mark.done]
+        if any(map(self._open_at, moved)):
+            return
+        others = [other for other in self._shared.paths.values() if other is not self]
+        if not any(self._open_at(mark, other) for other in others for mark in other.marks_at(identity[1])):
+            self._open_at(None)
 
     def marks_at(self, inode: int) -> list[Mark]:
         """Give the marks of a file that is not open, if it is one that the path led to."""
         return [mark for mark in self._marks if mark.inode == inode]
+
+    def forget(self, mark: Mark) -> None:
+        """Leave a file to whoever has opened it."""
+        self._marks.remove(mark)
+
+    def _open_at(self, mark: Mark | None, owner: "Generations | None" = None) -> bool:
+        """Open the path's file at a mark of its owner, if it fits; without a mark, at its beginning. OSError."""
+        descriptor = open_descriptor(self.path)
+        live = None
+        try:
+            found = os.fstat(descriptor)
+            identity = (found.st_dev, found.st_ino)
+            if identity not in self._shared.open:
+                held = self._held.get(identity, 0)
+                progress = find_progress(descriptor, mark) if mark else start_at(descriptor, held)
+                live = PlainFile(self._target, descriptor, progress) if progress else None
+        finally:
+            if not live:
+                os.close(descriptor)
+        if not live:
+            return False
+        if mark:
+            (owner or self).forget(mark)
+        self._live = live
+        self._shared.open[live.identity] = self
+        logger.info("following %s from byte %d", self.path, live.progress.position)
+        return True
 
     def _may_have_rotated(self, now: float) -> bool:
         """Whether it has to be looked for files that were rotated away."""
