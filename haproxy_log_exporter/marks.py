@@ -30,6 +30,11 @@ class Mark(NamedTuple):
     continued: bool = False  # what it has behind its last newline goes on in the file that came after it
 
     @property
+    def is_telling(self) -> bool:
+        """Whether a file can be known by it."""
+        return self.head.size > 0
+
+    @property
     def is_copy(self) -> bool:
         """Whether nothing is to be read of it, for it was copied from a log that is there."""
         return self.done and self.continued

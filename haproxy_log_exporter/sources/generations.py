@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from haproxy_log_exporter.marks import Mark, Sample
 from haproxy_log_exporter.sources.framing import Lines
+from haproxy_log_exporter.sources.known import SEARCH_SECONDS, Known
 from haproxy_log_exporter.sources.logfile import (
     CompressedFile,
     Identity,
@@ -27,15 +28,15 @@ from haproxy_log_exporter.sources.logfile import (
     open_descriptor,
     start_at,
 )
-from haproxy_log_exporter.sources.matching import match
+from haproxy_log_exporter.sources.matching import Matching, match
 from haproxy_log_exporter.sources.progress import Progress
-from haproxy_log_exporter.sources.siblings import Sibling, changed_at, has_grown, identify, list_siblings
-from haproxy_log_exporter.sources.succession import DRAIN_SECONDS, read_next
+from haproxy_log_exporter.sources.siblings import Sibling, changed_at, identify, list_siblings
+from haproxy_log_exporter.sources.succession import read_next
 
 logger = logging.getLogger(__name__)
 
-# For so long a file is looked for that was not found: it may have been renamed while its directory was listed.
-_SEARCH_SECONDS = DRAIN_SECONDS
+# So often, at once, a directory is listed again when files were renamed before they could be opened.
+_ATTEMPTS = 3
 
 
 @dataclass(slots=True)
@@ -68,12 +69,11 @@ class Generations:
         self.rotations = 0
         self._target = path  # where the path leads, if it is a link
         self._shared = shared
-        self._marks = [*marks]
+        self.known = Known(marks)
         self._start = start
         self._held: dict[Identity, int] = {}  # what files held that are left out, until they can be opened
         self._files: list[LogFile] = []  # those that were rotated away and are open, the oldest first
         self._live: PlainFile | None = None
-        self._missing: dict[Mark, float] = {}
         self._listed: dict[str, int] = {}
         self._search_until = 0.0
         self._is_met = False
@@ -97,8 +97,8 @@ class Generations:
 
         Of rotated ones of which nothing was taken there is nothing to know them by: they are found as unknown again.
         """
-        marks = (*self._marks, *(file.mark() for file in self._files))
-        return (*filter(_is_telling, marks), *([self._live.mark()] if self._live else []))
+        marks = (*self.known.marks, *(file.mark() for file in self._files))
+        return (*(mark for mark in marks if mark.is_telling), *([self._live.mark()] if self._live else []))
 
     def amounts(self) -> tuple[int, int]:
         """Add up how much was read of the open files, and their sizes, in bytes."""
@@ -129,10 +129,11 @@ class Generations:
             with suppress(OSError):  # it is gone already
                 self._held[self._identity] = os.stat(self.path).st_size
         if self._identity and not self._live:
-            (self._go_on if self._marks else self._open_live)(self._identity)
+            (self._go_on if self.known.marks else self._open_live)(self._identity)
         if self._start or self._may_have_rotated(now):
             try:
-                self._search(now, at_once=at_once)
+                # Where files are being renamed meanwhile, older ones are not to wait for a second.
+                all(self._search(now, at_once=at_once) for _ in range(_ATTEMPTS))
             except OSError as error:
                 problem = error
         if self._identity and not self._live:
@@ -147,8 +148,8 @@ class Generations:
             self._rotated(live)
             self._live, live.quiet_since = None, now
             self._files.append(live)
-        known = [mark.inode for mark in self._marks if not mark.done]
-        if identity and not self._live and (live or self._marks) and identity[1] not in known:
+        known = [mark.inode for mark in self.known.marks if not mark.done]
+        if identity and not self._live and (live or self.known.marks) and identity[1] not in known:
             self._is_renamed = True
 
     def read(self) -> Lines:
@@ -156,8 +157,8 @@ class Generations:
         turn = read_next(self._files, self._live, self._shared.now())
         for file in turn.done:
             self._close(file)
-            self._search_until = self._shared.now() + _SEARCH_SECONDS
-            self._marks.append(file.mark()._replace(done=True, continued=False))
+            self._search_until = self._shared.now() + SEARCH_SECONDS
+            self.known.marks.append(file.mark()._replace(done=True, continued=False))
         for file, error in turn.failed:
             self._fail(file, error)
         if turn.changed:
@@ -174,7 +175,7 @@ class Generations:
         if isinstance(file, PlainFile):
             self._rotated(file)
             mark = file.mark()._replace(continued=True)
-            self._marks.append(mark)
+            self.known.marks.append(mark)
             file.restart()
             try:
                 self._search(self._shared.now())
@@ -185,15 +186,15 @@ class Generations:
         # It begins as the file of its mark, and holds less: it was copied earlier. That file may be elsewhere.
         self._close(file)
         mark = file.mark()
-        self._marks.append(mark._replace(done=True, continued=True, position=0, tail=Sample()))
-        self._marks.append(mark._replace(device=0, inode=0))
+        self.known.marks.append(mark._replace(done=True, continued=True, position=0, tail=Sample()))
+        self.known.marks.append(mark._replace(device=0, inode=0))
         self._unsure = True
 
     def _fail(self, file: LogFile, error: OSError) -> None:
         """Close what cannot be read; the next look tries again."""
         self._shared.complain(self.path, file.path, error)
         self._close(file)
-        self._marks.append(file.mark())
+        self.known.marks.append(file.mark())
         if isinstance(file, CompressedFile):
             self._spoiled.add((file.identity, file.size, file.modified))
         self._unsure = True
@@ -201,7 +202,7 @@ class Generations:
     def _rotated(self, file: LogFile) -> None:
         logger.info("%s was rotated", file.path)
         self.rotations += 1
-        self._search_until = self._shared.now() + _SEARCH_SECONDS
+        self._search_until = self._shared.now() + SEARCH_SECONDS
 
     def _go_on(self, identity: Identity) -> None:
         """Open the path's file if it is one that is known; where it is open already, it has its name back. OSError."""
@@ -210,26 +211,18 @@ class Generations:
                 self._files.remove(file)
                 self._live = file
                 return
-        any(self._open_at(mark) for mark in reversed(self._marks) if mark.inode == identity[1])
+        any(self._open_at(mark) for mark in reversed(self.known.at(identity[1])))
 
     def _open_live(self, identity: Identity) -> None:
         """Open the path's file, which is not known; or it was moved there, or another path has led to it. OSError."""
         if identity in self._shared.open:
             return
-        moved = [mark for mark in self._missing if mark.head.size and not mark.done]
+        moved = [mark for mark in self.known.missing if mark.is_telling and not mark.done]
         if any(map(self._open_at, moved)):
             return
         others = [other for other in self._shared.paths.values() if other is not self]
-        if not any(self._open_at(mark, other) for other in others for mark in other.marks_at(identity[1])):
+        if not any(self._open_at(mark, other) for other in others for mark in other.known.at(identity[1])):
             self._open_at(None)
-
-    def marks_at(self, inode: int) -> list[Mark]:
-        """Give the marks of a file that is not open, if it is one that the path led to."""
-        return [mark for mark in self._marks if mark.inode == inode]
-
-    def forget(self, mark: Mark) -> None:
-        """Leave a file to whoever has opened it."""
-        self._marks.remove(mark)
 
     def _open_at(self, mark: Mark | None, owner: "Generations | None" = None) -> bool:
         """Open the path's file at a mark of its owner, if it fits; without a mark, at its beginning. OSError."""
@@ -248,7 +241,7 @@ class Generations:
         if not live:
             return False
         if mark:
-            (owner or self).forget(mark)
+            (owner or self).known.marks.remove(mark)
         self._live = live
         self._shared.open[live.identity] = self
         logger.info("following %s from byte %d", self.path, live.progress.position)
@@ -258,23 +251,25 @@ class Generations:
         """Whether it has to be looked for files that were rotated away."""
         return (
             self._unsure
-            or bool(self._missing)
+            or bool(self.known.missing)
             or now < self._search_until
             or any(changed_at(directory) != self._listed.get(directory, 0) for directory in self._directories())
-            or any(map(has_grown, self._marks))
+            or self.known.has_grown()
         )
 
     def _directories(self) -> set[str]:
         paths = [
             self.path,
             self._target,
-            *(mark.path for mark in self._marks),
+            *(mark.path for mark in self.known.marks),
             *(file.path for file in self._open_files()),
         ]
         return {os.path.dirname(path) for path in paths}
 
-    def _search(self, now: float, *, at_once: bool = False) -> None:
+    def _search(self, now: float, *, at_once: bool = False) -> bool:
         """Hold the files beside the path against what is known, and open those that are not read to their end.
+
+        Tells whether files were gone that had just been listed.
 
         Raises:
             OSError: where a directory cannot be listed.
@@ -285,43 +280,50 @@ class Generations:
         self._listed = {directory: moment for directory, moment in changed.items() if moment is not None}
         if self._live and self._live.is_truncated():  # before its copy is taken for a file that nobody knows
             self._changed(self._live)
-            return
+            return False
         for file in self._files:
             file.measure()
         # While the path has led to the same file all along, what nobody knows has been copied from it.
         copies = self._identity is not None and not self._is_renamed
         readable = [each for each in siblings if each.version not in self._spoiled]
-        self._marks = [*filter(_is_telling, self._marks)]
-        matching = match(readable, self._marks, self._live, self._files)
+        self.known.drop_vague()
+        matching = match(readable, self.known.marks, self._live, self._files)
         self._unsure |= not matching.is_sure
         for mark in matching.superseded:
-            self._marks.remove(mark)
+            self.known.marks.remove(mark)
         for sibling, known in matching.found:
             with matching.noting(sibling):
                 if known:
                     self._resume(sibling, known)
                 elif self._start and self._start.leaves(sibling, at_once):
-                    self._marks.append(sibling.whole())
+                    self.known.marks.append(sibling.whole())
                 else:
                     self._open(sibling, None, continued=copies)
         for sibling in matching.copies:
             with matching.noting(sibling):
-                self._marks.append(sibling.whole()._replace(continued=True))
+                self.known.marks.append(sibling.whole()._replace(continued=True))
+        spoiled = [each for each in siblings if each not in readable]
+        return self._conclude(matching, spoiled, now)
+
+    def _conclude(self, matching: Matching, spoiled: Sequence[Sibling], now: float) -> bool:
+        """See to what could not be read or was not found; tell whether what had just been listed was gone."""
         for sibling, problem in matching.problems:
             self._unsure = True
-            self._shared.complain(self.path, sibling.path, problem)
+            if not isinstance(problem, FileNotFoundError):
+                self._shared.complain(self.path, sibling.path, problem)
         if not matching.problems:
             self._start, self._is_renamed = None, False
-        # What is missing may be what cannot be read.
-        unreadable = {each.identity[1] for each in siblings if each not in readable}
-        unreadable |= {each.identity[1] for each, _ in matching.problems}
-        left = [mark for mark in matching.left if mark.inode not in unreadable]
-        self._miss([mark for mark in left if mark.done or not unreadable], now)
+        # What is missing may be what cannot be read; and the path's own file, as long as that cannot be opened.
+        unreadable = {each.identity[1] for each in (*spoiled, *(each for each, _ in matching.problems))}
+        here = None if self._live or not self._identity else self._identity[1]
+        left = [mark for mark in matching.left if mark.inode not in (here, *unreadable)]
+        self.known.miss([mark for mark in left if mark.done or not unreadable], now)
+        return any(isinstance(problem, FileNotFoundError) for _, problem in matching.problems)
 
     def _list_siblings(self) -> list[Sibling]:
         """List the files beside the path that are not open; those that are may have new names."""
         files = {file.identity: file for file in self._files}
-        inodes = {mark.inode for mark in self._marks} | {inode for _, inode in files}
+        inodes = {mark.inode for mark in self.known.marks} | {inode for _, inode in files}
         found = list_siblings({self.path, self._target}, self._directories(), inodes)
         for sibling in found:
             if file := files.get(sibling.identity):
@@ -341,12 +343,9 @@ class Generations:
                 at = at._replace(done=True)
             elif mark.is_copy or (mark.done and not same):
                 at = at._replace(position=sibling.size, tail=Sample())
-        self._replace(mark, at)
+        self.known.replace(mark, at)
         if not at.done or (not sibling.is_compressed and at.position < sibling.size):
             self._open(sibling, at)
-
-    def _replace(self, mark: Mark, by: Mark) -> None:
-        self._marks[self._marks.index(mark)] = by
 
     def _open(self, sibling: Sibling, mark: Mark | None, *, continued: bool = False) -> None:
         """Open a file that was rotated away, at a mark if it has one, else at its beginning; OSError."""
@@ -361,11 +360,10 @@ class Generations:
             if file is None or file.identity != sibling.identity:  # another one has the name by now
                 os.close(descriptor)
         if file is None or file.identity != sibling.identity:
-            self._unsure = True
-            return
+            raise FileNotFoundError(0, "was renamed", sibling.path)
         file.progress.continued |= continued
         if mark:
-            self._marks.remove(mark)
+            self.known.marks.remove(mark)
         self._insert(file)
 
     def _insert(self, file: LogFile) -> None:
@@ -381,19 +379,3 @@ class Generations:
             self._files.remove(file)
         del self._shared.open[file.identity]
         file.close()
-
-    def _miss(self, marks: list[Mark], now: float) -> None:
-        """Forget files that were not found for a while; that of the path may be there and not be readable."""
-        here = None if self._live or not self._identity else self._identity[1]
-        self._missing = {mark: self._missing.get(mark, now) for mark in marks if mark.inode != here}
-        for mark, since in [*self._missing.items()]:
-            if now - since > _SEARCH_SECONDS:
-                del self._missing[mark]
-                self._marks.remove(mark)
-                if not mark.done:
-                    logger.warning("%s is gone: what it had behind byte %d is not counted", mark.path, mark.position)
-
-
-def _is_telling(mark: Mark) -> bool:
-    """Whether a file can be known by a mark."""
-    return mark.head.size > 0

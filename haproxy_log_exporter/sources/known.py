@@ -1,0 +1,52 @@
+"""The files of one path that are known and not open."""
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from haproxy_log_exporter.marks import Mark
+from haproxy_log_exporter.sources.siblings import has_grown
+
+logger = logging.getLogger(__name__)
+
+# For so long a file is looked for that was not found: it may have been renamed while its directory was listed.
+SEARCH_SECONDS = 10.0
+
+
+class Known:
+    """Marks, one for each file."""
+
+    def __init__(self, marks: Sequence[Mark]) -> None:
+        """Begin with some marks."""
+        self.marks = [*marks]
+        self._missing: dict[Mark, float] = {}  # since when
+
+    @property
+    def missing(self) -> Sequence[Mark]:
+        """Those whose files were not found when they were looked for last."""
+        return [*self._missing]
+
+    def at(self, inode: int) -> list[Mark]:
+        """Give those of an inode."""
+        return [mark for mark in self.marks if mark.inode == inode]
+
+    def has_grown(self) -> bool:
+        """Whether more was written to a file after it was done."""
+        return any(map(has_grown, self.marks))
+
+    def replace(self, mark: Mark, by: Mark) -> None:
+        """Put one in the place of another."""
+        self.marks[self.marks.index(mark)] = by
+
+    def drop_vague(self) -> None:
+        """Leave out those of files of which nothing was taken: they fit any file."""
+        self.marks = [mark for mark in self.marks if mark.is_telling]
+
+    def miss(self, marks: Iterable[Mark], now: float) -> None:
+        """Hear which files were not found; those that were not found for a while are forgotten."""
+        self._missing = {mark: self._missing.get(mark, now) for mark in marks}
+        for mark, since in [*self._missing.items()]:
+            if now - since > SEARCH_SECONDS:
+                del self._missing[mark]
+                self.marks.remove(mark)
+                if not mark.done:
+                    logger.warning("%s is gone: what it had behind byte %d is not counted", mark.path, mark.position)
