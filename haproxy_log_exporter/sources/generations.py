@@ -30,7 +30,7 @@ from haproxy_log_exporter.sources.logfile import (
 )
 from haproxy_log_exporter.sources.matching import Matching, match
 from haproxy_log_exporter.sources.progress import Progress
-from haproxy_log_exporter.sources.siblings import Sibling, changed_at, identify, list_siblings
+from haproxy_log_exporter.sources.siblings import Listings, Sibling, changed_at, identify, list_siblings
 from haproxy_log_exporter.sources.succession import read_next
 
 logger = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ class Shared:
     complain: Callable[[str, str, OSError], None]  # of the path that is followed, of the file
     open: dict[Identity, "Generations"] = field(default_factory=dict)
     paths: dict[str, "Generations"] = field(default_factory=dict)
+    listings: Listings = field(default_factory=Listings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,7 @@ class Generations:
             mark = file.mark()._replace(continued=True)
             self.known.marks.append(mark)
             file.restart()
+            self._shared.listings.forget()
             try:
                 self._search(self._shared.now())
             except OSError as error:
@@ -309,6 +311,7 @@ class Generations:
         """See to what could not be read or was not found; tell whether what had just been listed was gone."""
         for sibling, problem in matching.problems:
             self._unsure = True
+            self._shared.listings.forget()
             if not isinstance(problem, FileNotFoundError):
                 self._shared.complain(self.path, sibling.path, problem)
         if not matching.problems:
@@ -324,7 +327,7 @@ class Generations:
         """List the files beside the path that are not open; those that are may have new names."""
         files = {file.identity: file for file in self._files}
         inodes = {mark.inode for mark in self.known.marks} | {inode for _, inode in files}
-        found = list_siblings({self.path, self._target}, self._directories(), inodes)
+        found = list_siblings({self.path, self._target}, self._directories(), inodes, self._shared.listings)
         for sibling in found:
             if file := files.get(sibling.identity):
                 file.path = sibling.path

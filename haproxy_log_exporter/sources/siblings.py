@@ -5,8 +5,10 @@ import re
 import stat
 import time
 from collections.abc import Collection, Container, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeVar
 
 from haproxy_log_exporter.marks import Mark
 from haproxy_log_exporter.sources.compressed import SUFFIXES
@@ -27,10 +29,13 @@ _DATE = "[0-9]{4}[0-9TZ:._+-]{2,}"
 _BEHIND = re.compile(rf"\.[0-9][0-9TZ:._+-]*|[_-]{_DATE}|[._-]old")
 _WITHIN = re.compile(rf"\.[0-9]{{1,3}}|[._-]{_DATE}")
 _NUMBER = re.compile(r"\.([0-9]{1,4})(?=\.|$)")
+_Key = TypeVar("_Key", str, int)
+_Entries = dict[_Key, list[os.DirEntry[str]]]
+
 _SEPARATOR = re.compile(r"[._-]")
 
 
-@lru_cache(maxsize=1 << 12)
+@lru_cache(maxsize=1 << 16)
 def logs_of(name: str) -> frozenset[str]:
     """List the names of logs of which a file of this name may be a rotated one."""
     plain = name.removesuffix(next(filter(name.endswith, SUFFIXES), ""))
@@ -120,18 +125,52 @@ class Sibling:
             os.close(descriptor)
 
 
-def list_siblings(logs: Collection[str], directories: Collection[str], inodes: Collection[int]) -> list[Sibling]:
+class Listings:
+    """Directories, each listed once until it is forgotten, for many logs may be in one."""
+
+    def __init__(self) -> None:
+        """List nothing yet."""
+        self._listed: dict[str, tuple[_Entries[str], _Entries[int]]] = {}
+
+    def forget(self) -> None:
+        """List directories anew."""
+        self._listed.clear()
+
+    def find(self, directory: str, names: Collection[str], inodes: Collection[int]) -> Iterator[os.DirEntry[str]]:
+        """Give what may be rotated files of logs with one of the names, or has one of the inodes; OSError."""
+        if directory not in self._listed:
+            self._listed[directory] = _list(directory)
+        by_log, by_inode = self._listed[directory]
+        for name in names:
+            yield from by_log.get(name, ())
+        for inode in inodes:
+            yield from by_inode.get(inode, ())
+
+
+def _list(directory: str) -> tuple[_Entries[str], _Entries[int]]:
+    by_log: _Entries[str] = {}
+    by_inode: _Entries[int] = {}
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            by_inode.setdefault(entry.inode(), []).append(entry)
+            for log in logs_of(entry.name):
+                by_log.setdefault(log, []).append(entry)
+    return by_log, by_inode
+
+
+def list_siblings(
+    logs: Collection[str], directories: Collection[str], inodes: Collection[int], listings: Listings | None = None
+) -> list[Sibling]:
     """List the regular files that are called as rotated ones of a log, or have one of the inodes, the oldest first.
 
     Raises:
         OSError: where a directory cannot be listed.
     """
+    listings = listings or Listings()
     names = {os.path.basename(log) for log in logs}
     found: dict[Identity, Sibling] = {}
     for directory in directories:
-        for entry in _entries(directory):
-            if entry.inode() not in inodes and names.isdisjoint(logs_of(entry.name)):
-                continue
+        for entry in listings.find(directory, names, inodes):
             try:
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # renamed meanwhile: the next look finds it
@@ -140,15 +179,6 @@ def list_siblings(logs: Collection[str], directories: Collection[str], inodes: C
                 identity = (status.st_dev, status.st_ino)
                 found[identity] = Sibling(entry.path, identity, status.st_size, status.st_mtime_ns)
     return sorted(found.values(), key=lambda sibling: sibling.modified)
-
-
-def _entries(directory: str) -> Iterator[os.DirEntry[str]]:
-    try:
-        entries = os.scandir(directory)
-    except FileNotFoundError:
-        return
-    with entries:
-        yield from entries
 
 
 def has_grown(mark: Mark) -> bool:

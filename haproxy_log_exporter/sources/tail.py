@@ -126,6 +126,7 @@ class FileSource:
 
     def _scan(self, *, at_start: bool = False) -> None:
         self._next_scan = self._now() + SCAN_SECONDS
+        self._shared.listings.forget()
         named = self._named()
         # Of what was followed before, there may be more to read though the path leads nowhere now.
         wanted = named | (self._known_by_pattern() if at_start else {})
