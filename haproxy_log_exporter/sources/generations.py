@@ -150,7 +150,8 @@ class Generations:
             self._live, live.quiet_since = None, now
             self._files.append(live)
         known = [mark.inode for mark in self.known.marks if not mark.done]
-        if identity and not self._live and (live or self.known.marks) and identity[1] not in known:
+        met = bool(live or self.known.marks or self._start is None)
+        if identity and not self._live and met and identity[1] not in known:
             self._is_renamed = True
 
     def read(self) -> Lines:
