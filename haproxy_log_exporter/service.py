@@ -224,7 +224,7 @@ class Service:
             self._reload_if_changed()
         elif self.pipeline.pending > MOST_PENDING:
             self.pipeline.fold()
-        if most < _FULL:
+        if most < _FULL and not (self._files and self._files.is_behind and not self._is_held_up()):
             self._wait(now, gathering=most > 0)
 
     def _take(self, chunk: Chunk) -> None:

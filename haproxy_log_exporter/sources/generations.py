@@ -89,6 +89,11 @@ class Generations:
         return self._live is not None
 
     @property
+    def is_behind(self) -> bool:
+        """Whether there is more to read at once, though it may be no line."""
+        return any(file.is_behind for file in self._open_files())
+
+    @property
     def is_at_rest(self) -> bool:
         """Whether no file is open."""
         return not (self._live or self._files)
@@ -125,12 +130,15 @@ class Generations:
         self._identity, problem = identify(self.path, self._identity) if is_named else (None, None)
         if problem and self._identity:  # while the log cannot be looked at, it cannot be told what became of it
             raise problem
-        self._notice_renaming(now)
+        was_renamed = self._notice_renaming(now)
         if at_once and self._start and self._start.leaves_held and self._identity:
             with suppress(OSError):  # it is gone already
                 self._held[self._identity] = os.stat(self.path).st_size
         if self._identity and not self._live:
-            (self._go_on if self.known.marks else self._open_live)(self._identity)
+            self._go_on(self._identity)
+        # What is known of a path that was not looked at for a while may be in its place, if it is nowhere else.
+        if self._identity and not self._live and (was_renamed or not self.known.marks):
+            self._open_live(self._identity)
         if self._start or self._may_have_rotated(now):
             try:
                 # Where files are being renamed meanwhile, older ones are not to wait for a second.
@@ -142,8 +150,8 @@ class Generations:
         if problem:
             raise problem
 
-    def _notice_renaming(self, now: float) -> None:
-        """Let the file go that the path leads to no more, if it does not."""
+    def _notice_renaming(self, now: float) -> bool:
+        """Let the file go that the path leads to no more, and tell whether there was one."""
         live, identity = self._live, self._identity
         if live and live.identity != identity:
             self._rotated(live)
@@ -153,6 +161,7 @@ class Generations:
         met = bool(live or self.known.marks or self._start is None)
         if identity and not self._live and met and identity[1] not in known:
             self._is_renamed = True
+        return live is not None and self._live is None
 
     def read(self) -> Lines:
         """Take the next whole lines of the oldest file that has any, up to a block."""

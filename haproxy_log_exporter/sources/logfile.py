@@ -34,6 +34,10 @@ class LogFile(Protocol):
     def taken(self) -> int:
         """How much of its size was read."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether there was more than was looked at when it was read last."""
+
     def read(self) -> Lines:
         """Take the next whole lines, up to a block; ChangedError, OSError."""
 
@@ -73,6 +77,11 @@ class PlainFile:
     def taken(self) -> int:
         """How much of its size was read."""
         return self.progress.position
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there was more than was looked at when it was read last."""
+        return self.size > self._looked_to
 
     def read(self) -> Lines:
         """Take the next whole lines, up to a block.
@@ -182,6 +191,11 @@ class CompressedFile:
     def taken(self) -> int:
         """How much of its size was read."""
         return self.size if self._at_end else min(self._raw.tell(), self.size - 1)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there was more than was looked at when it was read last."""
+        return not self._at_end
 
     def read(self) -> Lines:
         """Take the next whole lines, up to a block.

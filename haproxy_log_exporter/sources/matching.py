@@ -79,7 +79,7 @@ def match(
 
 
 def _match_other(matching: Matching, sibling: Sibling, copied: "_Copies") -> None:
-    own = next((mark for mark in matching.left if mark.is_copy and sibling.is_of(mark)), None)
+    own = next((mark for mark in matching.left if mark.is_copy and sibling.is_of(mark) and sibling.holds(mark)), None)
     cut = [mark for mark in matching.left if not mark.done and mark.head.size]
     if own:  # seen before as a copy of the log: when that is truncated, its rest is here
         if matching.find(sibling, cut):

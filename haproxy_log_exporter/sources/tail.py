@@ -60,6 +60,7 @@ class FileSource:
         self._conditions = {name: Condition(rotations=0) for name in self._patterns}
         self._over: list[Chunk] = []
         self._turn = 0
+        self.is_behind = False  # there is more to read at once, though no lines came of it yet
 
     @property
     def names(self) -> Sequence[str]:
@@ -94,6 +95,7 @@ class FileSource:
         if self._now() >= self._next_scan:
             self._scan()
         chunks, self._over = self._over, []
+        self.is_behind = False
         size = 0
         paths = [*self._paths]
         self._turn += 1
@@ -105,6 +107,8 @@ class FileSource:
                 size += len(lines.chunk)
                 if size >= BLOCK // 2:
                     break
+            else:
+                self.is_behind |= self._paths[path].is_behind
         return chunks
 
     def conditions(self) -> dict[str, Condition]:
