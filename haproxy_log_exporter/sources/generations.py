@@ -254,6 +254,7 @@ class Generations:
             return False
         if mark:
             (owner or self).known.marks.remove(mark)
+        self._held.clear()  # the inode may be another file's next
         self._live = live
         self._shared.open[live.identity] = self
         logger.info("following %s from byte %d", self.path, live.progress.position)
@@ -290,11 +291,10 @@ class Generations:
         siblings = self._list_siblings()
         self._unsure = False
         self._listed = {directory: moment for directory, moment in changed.items() if moment is not None}
-        if self._live and self._live.is_truncated():  # before its copy is taken for a file that nobody knows
-            self._changed(self._live)
-            return False
-        for file in self._files:
-            file.measure()
+        for file in self._open_files():
+            if file.is_truncated():  # before its copy is taken for a file that nobody knows
+                self._changed(file)
+                return False
         # While the path has led to the same file all along, what nobody knows has been copied from it.
         copies = self._identity is not None and not self._is_renamed
         readable = [each for each in siblings if each.version not in self._spoiled]

@@ -44,8 +44,8 @@ class LogFile(Protocol):
     def mark(self) -> Mark:
         """Say how it is known again, and up to where it is taken."""
 
-    def measure(self) -> None:
-        """Look up its size; OSError."""
+    def is_truncated(self) -> bool:
+        """Look up its size, and whether it does not hold any more what was read of it; OSError."""
 
     def beginning(self) -> bytes:
         """Give the first bytes that it holds, behind NULs, as far as they are known; OSError."""
@@ -95,7 +95,7 @@ class PlainFile:
         progress = self.progress
         self.is_quiet = True
         for _ in range(_STEPS):
-            self.measure()
+            self.size = os.fstat(self._descriptor).st_size
             if self.size < self._looked_to:
                 raise ChangedError
             if self.size == self._looked_to:
@@ -115,10 +115,6 @@ class PlainFile:
                 self._leave_hole()
         return NO_LINES
 
-    def measure(self) -> None:
-        """Look up its size; OSError."""
-        self.size = os.fstat(self._descriptor).st_size
-
     def _leave_hole(self) -> None:
         """Go to where data is next: a hole may be as large as the file was before."""
         data = _next_data(self._descriptor, self.progress.position)
@@ -131,8 +127,8 @@ class PlainFile:
         return os.fstat(self._descriptor).st_nlink > 0
 
     def is_truncated(self) -> bool:
-        """Whether the file, as it is now, does not hold any more what was read of it; OSError."""
-        self.measure()
+        """Look up its size, and whether it does not hold any more what was read of it; OSError."""
+        self.size = os.fstat(self._descriptor).st_size
         if self.size < self._looked_to:
             return True
         tail = self.progress.tail
@@ -221,8 +217,9 @@ class CompressedFile:
                 return lines
         return NO_LINES
 
-    def measure(self) -> None:
-        """Do nothing: it is what it is."""
+    def is_truncated(self) -> bool:
+        """Say that it is not: it is what it is."""
+        return False
 
     def _pass_over(self, block: bytes, mark: Mark) -> bytes:
         """Go through what was read before; give what is left of the block behind it."""

@@ -68,26 +68,49 @@ def match(
     others: list[Sibling] = []
     for sibling in siblings:
         with matching.noting(sibling):
-            own = [mark for mark in matching.left if mark.head.size and sibling.is_of(mark) and not mark.is_copy]
+            own = [mark for mark in matching.left if mark.is_telling and sibling.is_of(mark) and not mark.is_copy]
             if not matching.find(sibling, own) and sibling.size and not sibling.is_being_compressed():
                 others.append(sibling)
+    taken = _resume_cut(matching, others)
     copied = _Copies(live, rotated, [*matching.found])
     for sibling in sorted(others, key=lambda each: each.is_compressed):
-        with matching.noting(sibling):
-            _match_other(matching, sibling, copied)
+        if sibling not in taken:
+            with matching.noting(sibling):
+                _match_other(matching, sibling, copied)
     return matching
 
 
+def _resume_cut(matching: Matching, others: Sequence[Sibling]) -> list[Sibling]:
+    """Find where files are gone on with that are not where they were, or not what they were, and give these.
+
+    Of several that hold what was taken, the longest has all that was written before the log was truncated.
+    """
+    taken: list[Sibling] = []
+    for mark in [mark for mark in matching.left if not mark.done and mark.is_telling]:
+        holders = []
+        for sibling in others:
+            with matching.noting(sibling):
+                if sibling not in taken and sibling.holds(mark) and not _is_known_archive(sibling, matching.left):
+                    holders.append(sibling)
+        if holders:
+            best = max(holders, key=lambda each: (not each.is_compressed, each.size))
+            taken.append(best)
+            matching.find(best, [mark])
+            # It may have been seen before, as a copy of the log.
+            matching.superseded += [own for own in matching.left if own.is_copy and best.is_of(own) and best.holds(own)]
+            matching.left = [own for own in matching.left if own not in matching.superseded]
+    return taken
+
+
+def _is_known_archive(sibling: Sibling, marks: Sequence[Mark]) -> bool:
+    """Whether a file was compressed from a copy that was made earlier: it has not the rest of what was truncated."""
+    return sibling.is_compressed and any(mark.is_copy and sibling.is_of(mark) for mark in marks)
+
+
 def _match_other(matching: Matching, sibling: Sibling, copied: "_Copies") -> None:
-    own = next((mark for mark in matching.left if mark.is_copy and sibling.is_of(mark) and sibling.holds(mark)), None)
-    cut = [mark for mark in matching.left if not mark.done and mark.head.size]
-    if own:  # seen before as a copy of the log: when that is truncated, its rest is here
-        if matching.find(sibling, cut):
-            matching.left.remove(own)
-            matching.superseded.append(own)
-            return
-        if matching.find(sibling, [own]):
-            return
+    known = [mark for mark in matching.left if mark.done and mark.is_telling]
+    if matching.find(sibling, [mark for mark in known if mark.is_copy and sibling.is_of(mark)]):
+        return
     if live := copied.is_of_live(sibling):
         # By what was taken of the log, the copy will be known when the log is truncated.
         if live.progress.head:
@@ -95,7 +118,7 @@ def _match_other(matching: Matching, sibling: Sibling, copied: "_Copies") -> Non
         matching.is_sure &= len(live.progress.head) >= _SURE
     elif copied.is_of_rotated(sibling) or copied.is_of_known(sibling):
         matching.copies.append(sibling)
-    elif not matching.find(sibling, [*cut, *(mark for mark in matching.left if mark.done and mark.head.size)]):
+    elif not matching.find(sibling, known):
         matching.found.append(Found(sibling, None))
 
 
@@ -130,9 +153,9 @@ class _Copies:
         return False
 
     def is_of_known(self, sibling: Sibling) -> bool:
-        """Whether a plain file holds what a file holds that is done; OSError."""
+        """Whether a plain file holds what was taken of another, and no more than that holds; OSError."""
         return not sibling.is_compressed and any(
-            sibling.size == other.size and mark and mark.head.size and sibling.holds(mark)
+            sibling.size <= other.size and mark and mark.head.size and sibling.holds(mark)
             for other, mark in self._known
             if not is_newer(sibling.path, other.path)
         )
