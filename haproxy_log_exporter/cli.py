@@ -184,8 +184,9 @@ def _options(
 @_command("files", "syslog", *_COUNTING, "facilities", "start", "state", "state_reset", *_SERVING, *_MESSAGES)
 def serve(given: Given) -> None:
     """Follow log files and syslog, and serve the metrics."""
-    from haproxy_log_exporter.service import Service  # noqa: PLC0415 -- a fast start for the other commands
+    from haproxy_log_exporter.service import Service, allow_files  # noqa: PLC0415 -- a fast start for the other commands
 
+    allow_files()
     service = Service(given.settings, given.choice, given.files)
     service.stop_on_signals()
     service.run()

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import selectors
 import signal
 import sys
@@ -52,6 +53,13 @@ _SWITCH_SECONDS = 0.001
 
 # Files are polled until they have been quiet for so long, then watched.
 _QUIET_SECONDS = 2.0
+
+
+def allow_files() -> None:
+    """Let this process have as many files open as it may: the usual limit, 1,024, is for programs that use select(2)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Service:

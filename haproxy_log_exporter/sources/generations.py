@@ -14,7 +14,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from haproxy_log_exporter.marks import Mark, Sample
 from haproxy_log_exporter.sources.framing import Lines
@@ -30,24 +30,14 @@ from haproxy_log_exporter.sources.logfile import (
 )
 from haproxy_log_exporter.sources.matching import Matching, match
 from haproxy_log_exporter.sources.progress import Progress
-from haproxy_log_exporter.sources.siblings import Listings, Sibling, changed_at, identify, list_siblings
+from haproxy_log_exporter.sources.shared import Shared
+from haproxy_log_exporter.sources.siblings import Sibling, changed_at, identify, list_siblings
 from haproxy_log_exporter.sources.succession import read_next
 
 logger = logging.getLogger(__name__)
 
 # So often, at once, a directory is listed again when files were renamed before they could be opened.
 _ATTEMPTS = 3
-
-
-@dataclass(slots=True)
-class Shared:
-    """What the generations of all paths share: each other, open files, how time goes by, and who hears of errors."""
-
-    now: Callable[[], float]
-    complain: Callable[[str, str, OSError], None]  # of the path that is followed, of the file
-    open: dict[Identity, "Generations"] = field(default_factory=dict)
-    paths: dict[str, "Generations"] = field(default_factory=dict)
-    listings: Listings = field(default_factory=Listings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +99,9 @@ class Generations:
     def amounts(self) -> tuple[int, int]:
         """Add up how much was read of the open files, and their sizes, in bytes."""
         files = [*self._open_files()]
+        for file in files:
+            with suppress(OSError):  # reading it tells
+                file.measure()
         return sum(file.taken for file in files), sum(file.size for file in files)
 
     def stop(self) -> None:
@@ -147,6 +140,8 @@ class Generations:
                 problem = error
         if self._identity and not self._live:
             self._open_live(self._identity)
+            with suppress(OSError):  # told already
+                self._search(now, at_once=at_once)
         if problem:
             raise problem
 
@@ -232,11 +227,11 @@ class Generations:
         moved = [mark for mark in self.known.missing if mark.is_telling and not mark.done]
         if any(map(self._open_at, moved)):
             return
-        others = [other for other in self._shared.paths.values() if other is not self]
-        if not any(self._open_at(mark, other) for other in others for mark in other.known.at(identity[1])):
+        others = [other for other in self._shared.owners(identity[1]) if other is not self.known]
+        if not any(self._open_at(mark, other) for other in others for mark in other.at(identity[1])):
             self._open_at(None)
 
-    def _open_at(self, mark: Mark | None, owner: "Generations | None" = None) -> bool:
+    def _open_at(self, mark: Mark | None, owner: Known | None = None) -> bool:
         """Open the path's file at a mark of its owner, if it fits; without a mark, at its beginning. OSError."""
         descriptor = open_descriptor(self.path)
         live = None
@@ -253,10 +248,10 @@ class Generations:
         if not live:
             return False
         if mark:
-            (owner or self).known.marks.remove(mark)
+            (owner or self.known).marks.remove(mark)
         self._held.clear()  # the inode may be another file's next
         self._live = live
-        self._shared.open[live.identity] = self
+        self._shared.open.add(live.identity)
         logger.info("following %s from byte %d", self.path, live.progress.position)
         return True
 
@@ -297,9 +292,11 @@ class Generations:
                 return False
         # While the path has led to the same file all along, what nobody knows has been copied from it.
         copies = self._identity is not None and not self._is_renamed
+        # What nobody knows may be a copy of the log, as long as that is not open.
+        waits = self._identity is not None and not self._live and self._identity not in self._shared.open
         readable = [each for each in siblings if each.version not in self._spoiled]
         self.known.drop_vague()
-        matching = match(readable, self.known.marks, self._live, self._files)
+        matching = match(readable, self.known, self._live, self._files)
         self._unsure |= not matching.is_sure
         for mark in matching.superseded:
             self.known.marks.remove(mark)
@@ -309,6 +306,8 @@ class Generations:
                     self._resume(sibling, known)
                 elif self._start and self._start.leaves(sibling, at_once):
                     self.known.marks.append(sibling.whole())
+                elif waits:
+                    self._unsure = True
                 else:
                     self._open(sibling, None, continued=copies)
         for sibling in matching.copies:
@@ -383,12 +382,12 @@ class Generations:
         logger.info("reading %s to its end: it was %s", file.path, self.path)
         self._files.append(file)
         self._files.sort(key=lambda each: each.modified)
-        self._shared.open[file.identity] = self
+        self._shared.open.add(file.identity)
 
     def _close(self, file: LogFile) -> None:
         if file is self._live:
             self._live = None
         else:
             self._files.remove(file)
-        del self._shared.open[file.identity]
+        self._shared.open.remove(file.identity)
         file.close()

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from haproxy_log_exporter.marks import Mark
-from haproxy_log_exporter.sources.siblings import has_grown
+from haproxy_log_exporter.sources.siblings import Sibling, Version, has_grown
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +19,7 @@ class Known:
         """Begin with some marks."""
         self.marks = [*marks]
         self._missing: dict[Mark, float] = {}  # since when
+        self._fitting: dict[Version, Mark] = {}  # what was held against marks, and fitted
 
     @property
     def missing(self) -> Sequence[Mark]:
@@ -29,6 +30,15 @@ class Known:
         """Give those of an inode."""
         return [mark for mark in self.marks if mark.inode == inode]
 
+    def fits(self, sibling: Sibling, mark: Mark) -> bool:
+        """Whether a file that is where a mark has it is the one; unchanged, it is not read again. OSError."""
+        if self._fitting.get(sibling.version) == mark:
+            return True
+        if not sibling.holds(mark):
+            return False
+        self._fitting[sibling.version] = mark
+        return True
+
     def has_grown(self) -> bool:
         """Whether more was written to a file after it was done."""
         return any(map(has_grown, self.marks))
@@ -36,6 +46,8 @@ class Known:
     def replace(self, mark: Mark, by: Mark) -> None:
         """Put one in the place of another."""
         self.marks[self.marks.index(mark)] = by
+        for version in [version for version, each in self._fitting.items() if each == mark]:
+            self._fitting[version] = by
 
     def drop_vague(self) -> None:
         """Leave out those of files of which nothing was taken: they fit any file."""
@@ -43,6 +55,7 @@ class Known:
 
     def miss(self, marks: Iterable[Mark], now: float) -> None:
         """Hear which files were not found; those that were not found for a while are forgotten."""
+        self._fitting = {version: mark for version, mark in self._fitting.items() if mark in self.marks}
         self._missing = {mark: self._missing.get(mark, now) for mark in marks}
         for mark, since in [*self._missing.items()]:
             if now - since > SEARCH_SECONDS:

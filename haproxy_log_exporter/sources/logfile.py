@@ -44,6 +44,9 @@ class LogFile(Protocol):
     def mark(self) -> Mark:
         """Say how it is known again, and up to where it is taken."""
 
+    def measure(self) -> None:
+        """Look up its size; OSError."""
+
     def is_truncated(self) -> bool:
         """Look up its size, and whether it does not hold any more what was read of it; OSError."""
 
@@ -105,8 +108,8 @@ class PlainFile:
             block = os.pread(self._descriptor, known + BLOCK, before - known)
             if not block.startswith(progress.tail):
                 raise ChangedError
-            lines = progress.advance(block, known)
             self._looked_to = before - known + len(block)
+            lines = progress.advance(block, known, at_end=self._looked_to >= self.size)
             if lines.chunk or lines.overlong:
                 return lines
             if progress.position == before:
@@ -122,13 +125,13 @@ class PlainFile:
             self.progress.jump(data)
             self._looked_to = data
 
-    def has_name(self) -> bool:
-        """Whether it has any name still; OSError."""
-        return os.fstat(self._descriptor).st_nlink > 0
+    def measure(self) -> None:
+        """Look up its size; OSError."""
+        self.size = os.fstat(self._descriptor).st_size
 
     def is_truncated(self) -> bool:
         """Look up its size, and whether it does not hold any more what was read of it; OSError."""
-        self.size = os.fstat(self._descriptor).st_size
+        self.measure()
         if self.size < self._looked_to:
             return True
         tail = self.progress.tail
@@ -145,13 +148,14 @@ class PlainFile:
 
     def beginning(self) -> bytes:
         """Give its first bytes as they are now, behind NULs; OSError where it cannot be read."""
-        return self.progress.head or os.pread(self._descriptor, HEAD, self.progress.origin).lstrip(b"\0")
+        head = self.progress.head
+        return head if len(head) == HEAD else os.pread(self._descriptor, HEAD, self.progress.origin).lstrip(b"\0")
 
     def rest(self) -> bytes | None:
         """Give what is behind the last newline, once all before it was taken; OSError where it cannot be read."""
         if os.fstat(self._descriptor).st_size != self._looked_to:
             return None
-        return b"" if self.progress.skipping else os.pread(self._descriptor, LONGEST_LINE, self.progress.position)
+        return os.pread(self._descriptor, self._looked_to - self.progress.position, self.progress.position)
 
     def close(self) -> None:
         """Close it."""
@@ -216,6 +220,9 @@ class CompressedFile:
             if lines.chunk or lines.overlong:
                 return lines
         return NO_LINES
+
+    def measure(self) -> None:
+        """Know its size already."""
 
     def is_truncated(self) -> bool:
         """Say that it is not: it is what it is."""

@@ -8,17 +8,16 @@ Each file that is known may stand for one other: so where logs are alike, as tho
 need not be.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from haproxy_log_exporter.marks import Mark
+from haproxy_log_exporter.sources.known import Known
 from haproxy_log_exporter.sources.logfile import LogFile, PlainFile
-from haproxy_log_exporter.sources.siblings import Sibling, is_newer
-
-# So many bytes tell the beginnings of two files apart.
-_SURE = 256
+from haproxy_log_exporter.sources.siblings import Sibling, is_newer, logs_of
 
 
 class Found(NamedTuple):
@@ -47,9 +46,13 @@ class Matching:
         """Take the first of some marks that a file fits; OSError."""
         mark = next((each for each in marks if sibling.holds(each)), None)
         if mark:
-            self.left.remove(mark)
-            self.found.append(Found(sibling, mark))
+            self.fit(sibling, mark)
         return mark is not None
+
+    def fit(self, sibling: Sibling, mark: Mark) -> None:
+        """Note that a file fits a mark."""
+        self.left.remove(mark)
+        self.found.append(Found(sibling, mark))
 
     @contextmanager
     def noting(self, sibling: Sibling) -> Iterator[None]:
@@ -60,16 +63,17 @@ class Matching:
             self.problems.append((sibling, error))
 
 
-def match(
-    siblings: Sequence[Sibling], marks: Sequence[Mark], live: PlainFile | None, rotated: Sequence[LogFile]
-) -> Matching:
+def match(siblings: Sequence[Sibling], known: Known, live: PlainFile | None, rotated: Sequence[LogFile]) -> Matching:
     """Tell which file is which. `live` is what the path leads to, `rotated` are files open besides."""
-    matching = Matching([*marks])
+    matching = Matching([*known.marks])
     others: list[Sibling] = []
     for sibling in siblings:
         with matching.noting(sibling):
             own = [mark for mark in matching.left if mark.is_telling and sibling.is_of(mark) and not mark.is_copy]
-            if not matching.find(sibling, own) and sibling.size and not sibling.is_being_compressed():
+            mark = next((each for each in own if known.fits(sibling, each)), None)
+            if mark:
+                matching.fit(sibling, mark)
+            elif sibling.size and not sibling.is_being_compressed():
                 others.append(sibling)
     taken = _resume_cut(matching, others)
     copied = _Copies(live, rotated, [*matching.found])
@@ -115,7 +119,8 @@ def _match_other(matching: Matching, sibling: Sibling, copied: "_Copies") -> Non
         # By what was taken of the log, the copy will be known when the log is truncated.
         if live.progress.head:
             matching.copies.append(sibling)
-        matching.is_sure &= len(live.progress.head) >= _SURE
+        else:
+            matching.is_sure = False
     elif copied.is_of_rotated(sibling) or copied.is_of_known(sibling):
         matching.copies.append(sibling)
     elif not matching.find(sibling, known):
@@ -143,7 +148,7 @@ class _Copies:
             if not isinstance(file, PlainFile):
                 alike = True
             elif sibling.is_compressed:
-                alike = not file.has_name()
+                alike = not _is_beside(file)
             else:
                 alike = sibling.size <= file.size and not is_newer(sibling.path, file.path)
             if alike and _begin_alike(sibling, file):
@@ -162,6 +167,17 @@ class _Copies:
 
 
 def _begin_alike(sibling: Sibling, file: LogFile) -> bool:
+    """Whether a file begins as an open one does, and holds no more than that, as far as can be told; OSError."""
     one, other = sibling.beginning(), file.beginning()
-    size = min(len(one), len(other))
-    return size > 0 and one[:size] == other[:size]
+    if isinstance(file, PlainFile):
+        return bool(one) and other.startswith(one)
+    return bool(other) and one.startswith(other)  # what was read of it so far
+
+
+def _is_beside(file: PlainFile) -> bool:
+    """Whether an open file is where it was listed last, called as a rotated one: so nothing was made of it yet."""
+    try:
+        found = os.stat(file.path)
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == file.identity and bool(logs_of(os.path.basename(file.path)))

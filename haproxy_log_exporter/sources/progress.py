@@ -30,10 +30,11 @@ class Progress:
     skipping: bool = False
     continued: bool = False
 
-    def advance(self, block: bytes, start: int = 0) -> Lines:
+    def advance(self, block: bytes, start: int = 0, *, at_end: bool = False) -> Lines:
         """Take the whole lines of what stands at the position, in a block behind `start` bytes.
 
-        What is left of the block then is the beginning of a line, and not too long for one.
+        What is left of the block then is the beginning of a line, and not too long for one. With `at_end`, nothing
+        stands behind the block yet: NULs at its end may be what has a place already and is still to come.
         """
         chunk, overlong, at = b"", 0, start
         while at < len(block):
@@ -43,6 +44,8 @@ class Progress:
                 end = len(block) if newline < 0 else newline + 1
             elif block.startswith(b"\0", at):
                 end = len(block) - len(block[at:].lstrip(b"\0"))
+                if end == len(block) and at_end:
+                    break
                 if self.position == self.origin:
                     self.jump(self.position + end - at)
                     at = end

@@ -1,11 +1,12 @@
 """The files beside a log that may be what it was: renamed, copied or compressed when it was rotated."""
 
+import errno
 import os
 import re
 import stat
 import time
 from collections.abc import Collection, Container, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeVar
@@ -58,6 +59,9 @@ def is_generation(path: str, logs: Container[str]) -> bool:
     return any(os.path.join(directory, log) in logs for log in logs_of(name))
 
 
+Version = tuple[Identity, int, int]
+
+
 @dataclass(slots=True)
 class Sibling:
     """A file beside a log, as it was when it was listed."""
@@ -78,18 +82,15 @@ class Sibling:
         return self.is_compressed and os.path.exists(os.path.splitext(self.path)[0])
 
     @property
-    def version(self) -> tuple[Identity, int, int]:
+    def version(self) -> Version:
         """What changes when it is written to."""
         return (self.identity, self.size, self.modified)
 
     def beginning(self) -> bytes:
         """Give the first bytes of what it holds, behind NULs, decompressed; OSError."""
         if self._beginning is None:
-            descriptor = open_descriptor(self.path)
-            try:
+            with self._opened() as descriptor:
                 self._beginning = read_beginning(descriptor)
-            finally:
-                os.close(descriptor)
         return self._beginning
 
     def is_of(self, mark: Mark) -> bool:
@@ -98,14 +99,10 @@ class Sibling:
 
     def whole(self) -> Mark:
         """Make a mark of all that it holds, without reading more than it takes to know it again; OSError."""
-        descriptor = open_descriptor(self.path)
-        try:
-            if self.is_compressed:
-                device, inode = self.identity
-                return Mark(self.path, device, inode, head=sample(self.beginning()), done=True)
+        if self.is_compressed:
+            return Mark(self.path, *self.identity, head=sample(self.beginning()), done=True)
+        with self._opened() as descriptor:
             return taken_up_to(descriptor, self.size).mark(self.path, self.identity)._replace(done=True)
-        finally:
-            os.close(descriptor)
 
     def holds(self, mark: Mark) -> bool:
         """Whether it holds what was taken of a file: all of it, or if it is compressed, the first bytes; OSError."""
@@ -118,9 +115,18 @@ class Sibling:
             return sample(beginning[: mark.head.size]) == mark.head
         if self.size < mark.position:
             return False
+        with self._opened() as descriptor:
+            return find_progress(descriptor, mark) is not None
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        """Open it, if it still is what it was when it was listed; OSError."""
         descriptor = open_descriptor(self.path)
         try:
-            return find_progress(descriptor, mark) is not None
+            found = os.fstat(descriptor)
+            if (found.st_dev, found.st_ino) != self.identity:
+                raise FileNotFoundError(errno.ENOENT, "was renamed", self.path)
+            yield descriptor
         finally:
             os.close(descriptor)
 

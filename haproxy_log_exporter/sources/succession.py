@@ -52,8 +52,8 @@ def read_next(rotated: Sequence[LogFile], live: LogFile | None, now: float) -> T
         elif _is_done(file, now):
             file.progress.end(rest)
             turn.done.append(file)
-            if rest:
-                turn.lines = Lines(rest + b"\n", 0)
+            if line := rest.lstrip(b"\0"):
+                turn.lines = Lines(line + b"\n", 0)
                 break
     return turn
 

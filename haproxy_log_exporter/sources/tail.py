@@ -4,26 +4,25 @@ Strategy: each scan looks up which paths the patterns name now. What a path has 
 its generations; files are shared out so that each is read once, however many paths lead to it.
 """
 
-import fnmatch
-import glob
+import errno
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from haproxy_log_exporter.marks import Mark
 from haproxy_log_exporter.metrics.shown import Condition
 from haproxy_log_exporter.sources.base import Chunk
-from haproxy_log_exporter.sources.compressed import SUFFIXES
 from haproxy_log_exporter.sources.framing import BLOCK
-from haproxy_log_exporter.sources.generations import Generations, Shared, Start
-from haproxy_log_exporter.sources.siblings import Sibling, is_generation
+from haproxy_log_exporter.sources.generations import Generations, Start
+from haproxy_log_exporter.sources.patterns import Patterns
+from haproxy_log_exporter.sources.shared import Shared
+from haproxy_log_exporter.sources.siblings import Sibling, is_generation, logs_of
 
 logger = logging.getLogger(__name__)
 
 SCAN_SECONDS = 1.0
-_COMPRESSED = (*SUFFIXES, ".lz4", ".zip")
 
 # The clock of a file system may be so far behind.
 _LATE_NANOSECONDS = 50_000_000
@@ -53,7 +52,8 @@ class FileSource:
         self._since = {**(since or {})}
         self._followed = frozenset(self._since)
         self._paths: dict[str, Generations] = {}
-        self._shared = Shared(now, self._complain, paths=self._paths)
+        self._shared = Shared(now, lambda path, *rest: self._complain(self._sources[path], *rest))
+        self._named = Patterns(self._patterns, self._complain)
         self._sources: dict[str, str] = {}  # which source each path counts for
         self._next_scan = 0.0
         self._complaints: dict[str, str] = {}
@@ -130,30 +130,36 @@ class FileSource:
 
     def _scan(self, *, at_start: bool = False) -> None:
         self._next_scan = self._now() + SCAN_SECONDS
-        self._shared.listings.forget()
-        named = self._named()
+        self._shared.forget()
+        named = self._named.named()
         # Of what was followed before, there may be more to read though the path leads nowhere now.
-        wanted = named | (self._known_by_pattern() if at_start else {})
-        for path, name in wanted.items():
-            if path not in self._paths and not is_generation(path, wanted) and not is_generation(path, self._paths):
-                self._follow(path, name, named, at_start=at_start)
+        wanted = named | (self._named.among(self._known) if at_start else {})
+        fresh = [path for path in wanted if path not in self._paths]
+        fresh = [path for path in fresh if not is_generation(path, wanted) and not is_generation(path, self._paths)]
+        if fresh:
+            called = _by_log((*self._paths, *self._known))
+            for path in fresh:
+                self._follow(path, wanted[path], called.get(path, ()), named, at_start=at_start)
         for path, generations in [*self._paths.items()]:
             try:
                 generations.look(is_named=path in named)
             except OSError as error:
-                self._complain(path, path, error)
+                self._complain(self._sources[path], path, error)
             else:
                 self._complaints.pop(path, None)
             if path not in named and generations.is_at_rest and not _is_waited_for(path, generations):
                 self._leave(path)
 
-    def _follow(self, path: str, name: str, named: Mapping[str, str], *, at_start: bool) -> None:
+    def _follow(
+        self, path: str, name: str, rotated: Iterable[str], named: Mapping[str, str], *, at_start: bool
+    ) -> None:
+        """Begin with a path. Others that are called as rotated files of it were followed for want of it."""
         is_known = path in self._known
-        # Paths that are called as rotated files of this one were followed for want of it.
-        for other in [other for other in self._paths if is_generation(other, (path,))]:
-            self._leave(other)
-        before = [other for other in self._known if other == path or is_generation(other, (path,))]
-        marks = [mark for other in before for mark in self._known.pop(other)]
+        marks = [*self._known.pop(path, ())]
+        for other in rotated:
+            if other in self._paths:
+                self._leave(other)
+            marks += self._known.pop(other, ())
         start = None
         if not is_known:
             since = int(self._since[name] * 1e9) - _LATE_NANOSECONDS
@@ -165,12 +171,14 @@ class FileSource:
                 return sibling.modified < since
 
             start = Start(fresh and not self._from_beginning, leaves)
-        self._paths[path] = Generations(path, self._shared, marks, start)
+        self._paths[path] = generations = Generations(path, self._shared, marks, start)
+        self._shared.known[path] = generations.known
         self._sources[path] = name
 
     def _leave(self, path: str) -> None:
         """Follow a path no more, but remember the files that are there still: it may come back."""
         generations, name = self._paths.pop(path), self._sources.pop(path)
+        del self._shared.known[path]
         self._count_rotations(name, generations)
         self._over.append(Chunk(name, b"", 0, path, last=True))
         if marks := tuple(mark for mark in generations.marks() if os.path.exists(mark.path)):
@@ -182,40 +190,25 @@ class FileSource:
         condition.rotations = (condition.rotations or 0) + generations.rotations
         generations.rotations = 0
 
-    def _named(self) -> dict[str, str]:
-        """Look up the paths that the patterns name, and by which; directories by their real names."""
-        found: dict[str, str] = {}
-        directories: dict[str, str] = {}
-        for name, pattern in self._patterns.items():
-            paths = [pattern]
-            if glob.has_magic(pattern):
-                there = (path for path in sorted(glob.glob(pattern)) if not os.path.isdir(path))
-                paths = [path for path in there if not path.endswith(_COMPRESSED)]
-            for path in paths:
-                directory, base = os.path.split(path)
-                if directory not in directories:
-                    directories[directory] = os.path.realpath(directory)
-                found.setdefault(os.path.join(directories[directory], base), name)
-        return found
-
-    def _known_by_pattern(self) -> dict[str, str]:
-        return {path: name for path in self._known for name, pattern in self._patterns.items() if _names(pattern, path)}
-
-    def _complain(self, followed: str, path: str, error: OSError) -> None:
+    def _complain(self, name: str, path: str, error: OSError) -> None:
         """Count what failed, and name it once until it changes."""
-        self._conditions[self._sources[followed]].errors += 1
+        self._conditions[name].errors += 1
         problem = error.strerror or str(error)
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            problem += " (`ulimit -n`, or systemd's LimitNOFILE=, may be raised)"
         if self._complaints.get(path) != problem:
             self._complaints[path] = problem
             logger.warning("cannot read %s, trying again every second: %s", path, problem)
 
 
-def _names(pattern: str, path: str) -> bool:
-    """Whether glob would find a path, were it there; no matter by what links to directories."""
-    directory, base = os.path.split(pattern)
-    wanted = os.path.join(directory if glob.has_magic(directory) else os.path.realpath(directory), base).split(os.sep)
-    parts = path.split(os.sep)
-    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+def _by_log(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Group paths by the logs that they may be rotated files of, by their names."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        directory, base = os.path.split(path)
+        for log in logs_of(base):
+            found.setdefault(os.path.join(directory, log), []).append(path)
+    return found
 
 
 def _is_waited_for(path: str, generations: Generations) -> bool:
