@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 _TALLIED = ("bytes_read", "counted", "notices", "filtered", "rejected", "truncated")
 _CONDITIONS = ("rotations", "dropped", "errors")
 
+# A commit that takes longer is told of.
+_SLOW_SECONDS = 5.0
+
 
 class Flusher:
     """Takes batches from the pipeline, commits them where there is a state, and shows them.
@@ -45,6 +48,14 @@ class Flusher:
         self._began = 0.0
         self._thread: threading.Thread | None = None
         self._raised: BaseException | None = None
+
+    @property
+    def problem(self) -> str:
+        """Say why nothing new is shown, where that is so; for any thread."""
+        waiting = time.monotonic() - self._began
+        if not self.failure and self._thread and waiting > _SLOW_SECONDS:
+            return f"the state has been written to for {waiting:.0f} s"
+        return self.failure
 
     @property
     def is_busy(self) -> bool:
@@ -93,10 +104,13 @@ class Flusher:
         if not self.failure and not self._state.has_news(commit):
             self._show()
             return
-        self._thread = threading.Thread(
-            target=self._commit, args=(self._state, commit, done), name="commit", daemon=True
-        )
-        self._thread.start()
+        thread = threading.Thread(target=self._commit, args=(self._state, commit, done), name="commit", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # there may be no more threads
+            self._fail(str(error))
+            return
+        self._thread = thread
 
     def settle(self, seconds: float = 0.0) -> bool:
         """Show the batch if it is kept by now, waiting so long at the most; tell whether none is on its way any more.
@@ -116,15 +130,19 @@ class Flusher:
             self.failure = ""
             self._show()
             return True
+        if not isinstance(raised, OperationError):
+            raise raised
+        self._fail(str(raised))
+        return True
+
+    def _fail(self, problem: str) -> None:
+        """Let the batch be part of the next one."""
         assert self._batch
         self._pipeline.give_back(self._batch[0])
         self._batch = None
-        if not isinstance(raised, OperationError):
-            raise raised
-        if self.failure != str(raised):
-            logger.error("nothing more is read from files until the state can be written: %s", raised)
-        self.failure = str(raised)
-        return True
+        if self.failure != problem:
+            logger.error("nothing more is read from files until the state can be written: %s", problem)
+        self.failure = problem
 
     def _commit(self, state: State, commit: Commit, done: Callable[[], None]) -> None:
         try:

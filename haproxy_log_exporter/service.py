@@ -16,6 +16,7 @@ from haproxy_log_exporter.errors import OperationError, UsageError
 from haproxy_log_exporter.flushing import Flusher
 from haproxy_log_exporter.formats import configured_formats, with_former
 from haproxy_log_exporter.logformat.envelopes import compile_facilities
+from haproxy_log_exporter.logformat.wrappers import Unwrapper
 from haproxy_log_exporter.marks import Kept, Streams
 from haproxy_log_exporter.metrics.own import OwnMetrics, OwnState
 from haproxy_log_exporter.pipeline import MOST_PENDING, Intake
@@ -24,8 +25,8 @@ from haproxy_log_exporter.rejects import RejectsLog
 from haproxy_log_exporter.settings import Settings
 from haproxy_log_exporter.sources.base import Chunk, Source
 from haproxy_log_exporter.sources.datagram import DatagramSource
-from haproxy_log_exporter.sources.framing import BLOCK
-from haproxy_log_exporter.sources.tail import SCAN_SECONDS, FileSource
+from haproxy_log_exporter.sources.framing import BLOCK, LONGEST_LINE
+from haproxy_log_exporter.sources.tail import SCAN_SECONDS, FileSource, utf8
 from haproxy_log_exporter.sources.wake import Wake
 from haproxy_log_exporter.state import State
 from haproxy_log_exporter.web.server import Served, WebServer
@@ -56,7 +57,7 @@ _QUIET_SECONDS = 2.0
 
 
 def allow_files() -> None:
-    """Let this process have as many files open as it may: the usual limit, 1,024, is for programs that use select(2)."""
+    """Have as many files open as this process may: the usual limit, 1,024, is for programs that use select(2)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -101,19 +102,19 @@ class Service:
             lambda: self._flusher.refused,
             time.time,
             lambda: self._flusher.flushes,
-            (lambda: not self._flusher.failure) if self._state else None,
+            (lambda: not self._flusher.problem) if self._state else None,
         )
         return Served(
             telemetry_path=self._settings.telemetry_path,
             shown=self.pipeline.shown,
             own=lambda shown: OwnMetrics(own, shown),
             problem=self._problem,
-            sources=(*self._settings.files, *(source.name for source in self._datagrams)),
+            sources=(*map(utf8, self._settings.files), *(source.name for source in self._datagrams)),
         )
 
     def _problem(self) -> str:
         """Say why it is not ready; nothing where it is."""
-        return self._flusher.failure if self._ready else "starting or stopping"
+        return self._flusher.problem if self._ready else "starting or stopping"
 
     @property
     def datagram_ports(self) -> list[int]:
@@ -171,6 +172,7 @@ class Service:
             self._state.start(reset=self._settings.state_reset)
             self._state.restore(self._assembly.tables)
             self._held = {path: kept.held for path, kept in self._state.streams.items() if kept.held}
+            self._check_held()
         self._make_sources()
         self._flusher.restore()
         for name, intake in self._intakes.items():
@@ -186,6 +188,14 @@ class Service:
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._ready = True
         logger.info("serving on port %d", self.web.port)
+
+    def _check_held(self) -> None:
+        for stream, held in self._held.items():
+            try:
+                Unwrapper(LONGEST_LINE).hold(held)
+            except ValueError as error:
+                message = f"--state: {self._settings.state} is damaged: of {stream}, {error}"
+                raise OperationError(message) from error
 
     def _make_sources(self) -> None:
         if self._settings.files:
@@ -203,15 +213,8 @@ class Service:
             from_beginning=self._settings.start == "beginning",
             marks={path: kept.marks for path, kept in streams.items()},
             since={source: moment for (name, source), moment in counters.items() if name == "since"},
+            without=self._state.paths if self._state else (),
         )
-
-    def _hold(self, intake: Intake, stream: str) -> None:
-        """Go on with lines that were begun in wrappers when the state was written."""
-        try:
-            intake.stream(stream).unwrapper.hold(self._held.pop(stream))
-        except ValueError as error:
-            message = f"--state: {self._settings.state} is damaged: of {stream}, {error}"
-            raise OperationError(message) from error
 
     def _turn(self) -> None:
         """Read each source once, flush when it is time, and wait for more."""
@@ -238,7 +241,7 @@ class Service:
     def _take(self, chunk: Chunk) -> None:
         intake = self._intakes[chunk.source]
         if chunk.stream in self._held:
-            self._hold(intake, chunk.stream)
+            intake.stream(chunk.stream).unwrapper.hold(self._held.pop(chunk.stream))
         intake.tally.rejected += chunk.overlong
         if chunk.lines:
             self.pipeline.take(chunk.lines, intake, chunk.stream)
@@ -328,6 +331,7 @@ class Service:
         settled = self._flusher.settle(_LAST_COMMIT_SECONDS)
         if settled:
             self._flush()
+            self.web.stop()
             settled = self._flusher.settle(max(0.0, deadline - time.monotonic()))
         problem = self._flusher.failure if settled else f"{self._settings.state} takes too long to write"
         if problem:
@@ -343,5 +347,5 @@ class Service:
             self._state.stop()
         self._selector.close()
         wake, self._wake = self._wake, None
-        if wake:
+        if wake and not self._flusher.is_busy:  # else the commit's end would wake whoever has the descriptor then
             wake.close()

@@ -105,6 +105,12 @@ class State:
             self._connection = None
 
     @property
+    def paths(self) -> tuple[str, ...]:
+        """The files that it consists of."""
+        path = os.path.realpath(self._path)
+        return (path, f"{path}-wal", f"{path}-shm")
+
+    @property
     def counters(self) -> Mapping[CounterKey, float]:
         """The counters that were committed last."""
         return self._counters

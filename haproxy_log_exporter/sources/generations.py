@@ -133,17 +133,22 @@ class Generations:
         if self._identity and not self._live and (was_renamed or not self.known.marks):
             self._open_live(self._identity)
         if self._start or self._may_have_rotated(now):
-            try:
-                # Where files are being renamed meanwhile, older ones are not to wait for a second.
-                all(self._search(now, at_once=at_once) for _ in range(_ATTEMPTS))
-            except OSError as error:
-                problem = error
+            problem = self._search_well(now, at_once=at_once) or problem
         if self._identity and not self._live:
             self._open_live(self._identity)
-            with suppress(OSError):  # told already
-                self._search(now, at_once=at_once)
+            self._search_well(now, at_once=at_once)
         if problem:
             raise problem
+
+    def _search_well(self, now: float, *, at_once: bool) -> OSError | None:
+        """Search, and again where files were renamed meanwhile: older ones are not to wait for a second."""
+        try:
+            for _ in range(_ATTEMPTS):
+                if not self._search(now, at_once=at_once):
+                    break
+        except OSError as error:
+            return error
+        return None
 
     def _notice_renaming(self, now: float) -> bool:
         """Let the file go that the path leads to no more, and tell whether there was one."""
@@ -282,10 +287,10 @@ class Generations:
         Raises:
             OSError: where a directory cannot be listed.
         """
-        changed = {directory: changed_at(directory) for directory in self._directories()}
         siblings = self._list_siblings()
         self._unsure = False
-        self._listed = {directory: moment for directory, moment in changed.items() if moment is not None}
+        moments = {directory: self._shared.listings.changed_at(directory) for directory in self._directories()}
+        self._listed = {directory: moment for directory, moment in moments.items() if moment is not None}
         for file in self._open_files():
             if file.is_truncated():  # before its copy is taken for a file that nobody knows
                 self._changed(file)
@@ -342,7 +347,8 @@ class Generations:
                 file.path = sibling.path
         self._spoiled &= {sibling.version for sibling in found}
         left_out = {self._identity, *self._shared.open}
-        return [each for each in found if each.identity not in left_out]
+        others = self._shared.known.keys() - {self.path}
+        return [each for each in found if each.identity not in left_out and each.path not in others]
 
     def _resume(self, sibling: Sibling, mark: Mark) -> None:
         """Go on with a file that is known, if there is more of it; OSError."""

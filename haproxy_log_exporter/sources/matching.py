@@ -121,7 +121,13 @@ def _match_other(matching: Matching, sibling: Sibling, copied: "_Copies") -> Non
             matching.copies.append(sibling)
         else:
             matching.is_sure = False
-    elif copied.is_of_rotated(sibling) or copied.is_of_known(sibling):
+    elif file := copied.of_rotated(sibling):
+        # The file's own mark will fit what was made of it; while there is none, nothing is known of the copy either.
+        if file.progress.head and not sibling.is_compressed:
+            matching.copies.append(sibling)
+        else:
+            matching.is_sure = False
+    elif copied.is_of_known(sibling):
         matching.copies.append(sibling)
     elif not matching.find(sibling, known):
         matching.found.append(Found(sibling, None))
@@ -142,8 +148,8 @@ class _Copies:
             return None
         return live if sibling.is_compressed or sibling.size <= live.size else None
 
-    def is_of_rotated(self, sibling: Sibling) -> bool:
-        """Whether a file holds what one holds that is open still; that may have no name any more."""
+    def of_rotated(self, sibling: Sibling) -> LogFile | None:
+        """Give the file that is open still, where another one holds what that holds; it may have no name any more."""
         for file in self._rotated:
             if not isinstance(file, PlainFile):
                 alike = True
@@ -154,8 +160,8 @@ class _Copies:
             if alike and _begin_alike(sibling, file):
                 if sibling.is_compressed:  # it has become this one, and no other
                     self._rotated.remove(file)
-                return True
-        return False
+                return file
+        return None
 
     def is_of_known(self, sibling: Sibling) -> bool:
         """Whether a plain file holds what was taken of another, and no more than that holds; OSError."""

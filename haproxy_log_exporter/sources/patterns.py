@@ -13,11 +13,15 @@ _COMPRESSED = (*SUFFIXES, ".lz4", ".zip")
 class Patterns:
     """Patterns by name, and what they named last."""
 
-    def __init__(self, patterns: Mapping[str, str], complain: Callable[[str, str, OSError], None]) -> None:
-        """`complain` is told of a pattern's name, and of a directory that cannot be listed."""
+    def __init__(
+        self, patterns: Mapping[str, str], complain: Callable[[str, str, OSError], None], without: Iterable[str] = ()
+    ) -> None:
+        """`complain` is told of a pattern's name, and of a directory that cannot be listed; `without` is left out."""
         self._patterns = patterns
         self._complain = complain
+        self._without = frozenset(without)
         self._before: dict[str, list[str]] = {}
+        self._literal: set[str] = set()
 
     def named(self) -> dict[str, str]:
         """Look up which paths there are, each with the name of the first pattern; directories by their real names.
@@ -32,10 +36,18 @@ class Patterns:
                 directory, base = os.path.split(path)
                 if directory not in directories:
                     directories[directory] = os.path.realpath(directory)
-                found.setdefault(os.path.join(directories[directory], base), name)
+                real = os.path.join(directories[directory], base)
+                found.setdefault(real, name)
+                if not glob.has_magic(pattern):
+                    self._literal.add(real)
         links = {path: os.path.realpath(path) for path in found if os.path.islink(path)}
         leading = {target: path for path, target in reversed(links.items()) if target not in found}
-        return {path: name for path, name in found.items() if path not in links or path in leading.values()}
+        left_out = self._without | (links.keys() - leading.values())
+        return {path: name for path, name in found.items() if path not in left_out}
+
+    def is_literal(self, path: str) -> bool:
+        """Whether a path was named as it is: then it is a log, whatever it is called."""
+        return path in self._literal
 
     def among(self, paths: Iterable[str]) -> dict[str, str]:
         """Tell which of some paths, that need not be there, would be named, and by which pattern."""

@@ -137,14 +137,20 @@ class Listings:
     def __init__(self) -> None:
         """List nothing yet."""
         self._listed: dict[str, tuple[_Entries[str], _Entries[int]]] = {}
+        self._changed: dict[str, int | None] = {}
 
     def forget(self) -> None:
         """List directories anew."""
         self._listed.clear()
 
+    def changed_at(self, directory: str) -> int | None:
+        """Tell when a directory had been changed last when it was listed."""
+        return self._changed[directory]
+
     def find(self, directory: str, names: Collection[str], inodes: Collection[int]) -> Iterator[os.DirEntry[str]]:
         """Give what may be rotated files of logs with one of the names, or has one of the inodes; OSError."""
         if directory not in self._listed:
+            self._changed[directory] = changed_at(directory)
             self._listed[directory] = _list(directory)
         by_log, by_inode = self._listed[directory]
         for name in names:

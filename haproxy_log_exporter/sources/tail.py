@@ -38,14 +38,16 @@ class FileSource:
         from_beginning: bool,
         marks: Mapping[str, tuple[Mark, ...]] | None = None,
         since: Mapping[str, float] | None = None,
+        without: Sequence[str] = (),
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`from_beginning` is for the files that are there at the start; later ones are always read whole.
 
         `marks` are those of a service that ran before, by path, and `since` tells since when patterns are followed, in
-        seconds since the epoch: files that were written to later are not there at the start, but came later.
+        seconds since the epoch: files that were written to later are not there at the start, but came later. `without`
+        are paths that are no logs, whatever names them.
         """
-        self._patterns = {os.fsencode(pattern).decode("utf-8", "replace"): pattern for pattern in patterns}
+        self._patterns = {utf8(pattern): pattern for pattern in patterns}
         self._from_beginning = from_beginning
         self._now = now
         self._known = dict(marks or {})
@@ -53,7 +55,7 @@ class FileSource:
         self._followed = frozenset(self._since)
         self._paths: dict[str, Generations] = {}
         self._shared = Shared(now, lambda path, *rest: self._complain(self._sources[path], *rest))
-        self._named = Patterns(self._patterns, self._complain)
+        self._named = Patterns(self._patterns, self._complain, without)
         self._sources: dict[str, str] = {}  # which source each path counts for
         self._next_scan = 0.0
         self._complaints: dict[str, str] = {}
@@ -77,6 +79,9 @@ class FileSource:
         for name in self._patterns:
             self._since.setdefault(name, time.time())
         self._scan(at_start=True)
+        self._known = {
+            path: marks for path, marks in self._known.items() if any(os.path.exists(mark.path) for mark in marks)
+        }
 
     def fileno(self) -> int | None:
         """Say that regular files cannot be waited on."""
@@ -135,9 +140,10 @@ class FileSource:
         # Of what was followed before, there may be more to read though the path leads nowhere now.
         wanted = named | (self._named.among(self._known) if at_start else {})
         fresh = [path for path in wanted if path not in self._paths]
-        fresh = [path for path in fresh if not is_generation(path, wanted) and not is_generation(path, self._paths)]
+        logs = {*wanted, *self._paths}
+        fresh = [path for path in fresh if self._named.is_literal(path) or not is_generation(path, logs)]
         if fresh:
-            called = _by_log((*self._paths, *self._known))
+            called = _by_log(path for path in (*self._paths, *self._known) if not self._named.is_literal(path))
             for path in fresh:
                 self._follow(path, wanted[path], called.get(path, ()), named, at_start=at_start)
         for path, generations in [*self._paths.items()]:
@@ -199,6 +205,11 @@ class FileSource:
         if self._complaints.get(path) != problem:
             self._complaints[path] = problem
             logger.warning("cannot read %s, trying again every second: %s", path, problem)
+
+
+def utf8(path: str) -> str:
+    """Write a path as UTF-8, whatever it is."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _by_log(paths: Iterable[str]) -> dict[str, list[str]]:

@@ -54,10 +54,10 @@ class Wake(FileSystemEventHandler):
         Each takes a thread and an inotify instance, so of many files none is watched. Where watching is refused, files
         are polled; it is said once.
         """
-        there = [path for path in paths if os.path.exists(path)]
-        if self._observer or self._refused or not there or len(there) > _MOST_WATCHED:
+        if self._observer or self._refused or len(paths) > _MOST_WATCHED:
             return False
-        if not all(os.access(path, os.R_OK, effective_ids=True) for path in there):
+        there = [path for path in paths if os.path.exists(path)]
+        if not there or not all(os.access(path, os.R_OK, effective_ids=True) for path in there):
             return False  # watchdog says nothing of it, and that of Debian 12 does not end then
         observer = Observer()
         try:

@@ -94,6 +94,7 @@ class WebServer:
             self._server.close_connections()
             self._server.server_close()
             self._thread.join()
+            self._thread = None
 
 
 class _Server(ThreadingHTTPServer):
