@@ -47,6 +47,7 @@ class Flusher:
         self._batch: tuple[Batch, FlushDurations, int] | None = None
         self._began = 0.0
         self._thread: threading.Thread | None = None
+        self._over = threading.Event()  # the thread has done its work: it may still be alive when it has told so
         self._raised: BaseException | None = None
 
     @property
@@ -104,6 +105,7 @@ class Flusher:
         if not self.failure and not self._state.has_news(commit):
             self._show()
             return
+        self._over.clear()
         thread = threading.Thread(target=self._commit, args=(self._state, commit, done), name="commit", daemon=True)
         try:
             thread.start()
@@ -119,9 +121,9 @@ class Flusher:
         """
         if not self._thread:
             return True
-        self._thread.join(seconds)
-        if self._thread.is_alive():
+        if not self._over.wait(seconds):
             return False
+        self._thread.join()
         self._thread = None
         raised, self._raised = self._raised, None
         if raised is None:
@@ -149,6 +151,7 @@ class Flusher:
             state.commit(commit)
         except BaseException as error:  # noqa: BLE001 -- handed over
             self._raised = error
+        self._over.set()
         done()
 
     def _show(self) -> None:

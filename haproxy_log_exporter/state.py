@@ -2,10 +2,7 @@
 
 Strategy: whatever is committed together is true together, so each flush is one transaction, of what has changed alone.
 Label sets are only added and stand apart from their totals, which are a few dozen bytes each; so a commit writes little
-more than the numbers. The file is WAL with synchronous=FULL: what is committed survives the machine. It is locked for
-as long as it is open, so there is no second process and no shared memory, which some file systems do not have.
-
-A new file is made under another name and linked into its place whole: an empty or half-made one is damage, not a start.
+more than the numbers. The file is WAL with synchronous=FULL: what is committed survives the machine.
 """
 
 import json
@@ -16,47 +13,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.marks import Kept, Mark, Sample, Streams
 from haproxy_log_exporter.metrics.moving import move_to
 from haproxy_log_exporter.metrics.totals import Change, Table
+from haproxy_log_exporter.statefile import NoStateError, check_file, explain, look_at, make_file, open_file, put_beside
 
 logger = logging.getLogger(__name__)
 
-_APPLICATION = 0x484C6F67  # "HLog": https://www.sqlite.org/fileformat.html, "Application ID"
-_VERSION = 1
-_SCHEMA = f"""
-PRAGMA page_size = 4096;
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = FULL;
-BEGIN;
-PRAGMA application_id = {_APPLICATION};
-PRAGMA user_version = {_VERSION};
-CREATE TABLE tables (number INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, labels TEXT NOT NULL, blocks TEXT NOT NULL);
-CREATE TABLE label_sets (id INTEGER PRIMARY KEY, label_values TEXT NOT NULL);
-CREATE TABLE totals (id INTEGER PRIMARY KEY, packed BLOB NOT NULL);
-CREATE TABLE counters (
-    name TEXT NOT NULL, subject TEXT NOT NULL, value NUMERIC NOT NULL, PRIMARY KEY (name, subject)
-) WITHOUT ROWID;
-CREATE TABLE streams (stream BLOB PRIMARY KEY, held TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE files (
-    stream BLOB, number INTEGER, path BLOB NOT NULL, device TEXT NOT NULL, inode TEXT NOT NULL,
-    origin INTEGER NOT NULL, head_size INTEGER NOT NULL, head BLOB NOT NULL,
-    position INTEGER NOT NULL, tail_size INTEGER NOT NULL, tail BLOB NOT NULL,
-    done INTEGER NOT NULL, skipping INTEGER NOT NULL, continued INTEGER NOT NULL,
-    PRIMARY KEY (stream, number)
-) WITHOUT ROWID;
-COMMIT;
-"""
-
 # A label set's id is its table's number and, in so many bits, its place.
 _PLACE_BITS = 40
-
-_RESET = "--state-reset starts afresh and keeps it beside"
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-_PRIMARY_CODE = 0xFF  # the rest of a result code is detail: https://www.sqlite.org/rescode.html
 
 CounterKey = tuple[str, str]
 
@@ -89,13 +56,15 @@ class State:
             OperationError: where it is in use, is no state, is damaged, is of a newer version, or cannot be written.
         """
         with self._explained():
-            if reset and os.path.lexists(self._path):
-                self._put_beside()
+            if reset:
+                put_beside(self._path, self._now())
             if not os.path.lexists(self._path):
-                self._make()
-            self._open()
-            self._check()
-            self._read()
+                make_file(self._path)
+            self._identity = look_at(self._path)
+            self._connection = open_file(self._path)
+            check_file(self._connection)
+            with self._transaction() as connection:  # a file that cannot be written is told at once
+                self._read(connection)
 
     def stop(self) -> None:
         """Close the file."""
@@ -164,75 +133,8 @@ class State:
         self._counters.update(counters)
         self._streams = {**commit.streams}
 
-    def _make(self) -> None:
-        """Make a new state whole, then put it in its place, unless another process was faster."""
-        fresh = f"{self._path}.{os.getpid()}.new"
-        try:
-            for name in (fresh, f"{fresh}-wal", f"{fresh}-shm"):
-                with suppress(FileNotFoundError):
-                    os.unlink(name)
-            os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-            connection = _connect(fresh)
-            try:
-                connection.executescript(_SCHEMA)
-            finally:
-                connection.close()
-            with suppress(FileExistsError):
-                os.link(fresh, self._path)
-                logger.info("state: %s is new", self._path)
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(fresh)
-
-    def _put_beside(self) -> None:
-        """Rename a state that nobody uses, and the WAL that belongs to it."""
-        try:
-            self._open()
-        except sqlite3.DatabaseError as error:
-            if _code(error) == sqlite3.SQLITE_BUSY:
-                raise
-        finally:
-            self.stop()
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now()))
-        names = (f"{self._path}.{stamp}" + (f".{number}" if number else "") for number in range(1000))
-        name = next(name for name in names if not os.path.lexists(name))
-        for suffix in ("-wal", "-shm", ""):
-            with suppress(FileNotFoundError):
-                os.rename(self._path + suffix, name + suffix)
-        logger.warning("state: the one before is now %s", name)
-
-    def _open(self) -> None:
-        """Connect, and lock the file for as long as it is open."""
-        found = os.stat(self._path)
-        self._identity = (found.st_dev, found.st_ino)
-        if not found.st_size:
-            message = "it is empty"
-            raise _NoStateError(message)
-        self._connection = _connect(self._path)
-        self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        self._connection.execute("PRAGMA schema_version")  # reads, and so locks
-
-    def _check(self) -> None:
-        assert self._connection
-        (application,) = self._connection.execute("PRAGMA application_id").fetchone()
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if application != _APPLICATION:
-            message = "it belongs to another program"
-            raise _NoStateError(message)
-        if version > _VERSION:
-            message = f"a newer version of this program wrote it (its schema is {version}, this one knows {_VERSION})"
-            raise _NoStateError(message)
-        (found,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise _NoStateError(found)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        with self._transaction():
-            pass  # a file that cannot be written is told at once
-
-    def _read(self) -> None:
-        assert self._connection
-        select = self._connection.execute
+    def _read(self, connection: sqlite3.Connection) -> None:
+        select = connection.execute
         self._counters = {(name, subject): value for name, subject, value in select("SELECT * FROM counters")}
         marks: dict[bytes, list[Mark]] = {}
         for stream, _, *row in select("SELECT * FROM files ORDER BY stream, number"):
@@ -253,11 +155,13 @@ class State:
         self._numbers[table.key] = number
         ids = (number << _PLACE_BITS, (number + 1) << _PLACE_BITS)
         fits, same = {*json.loads(kept_labels)} == {*table.names}, kept_labels == labels and kept_blocks == blocks
-        values = _label_sets(connection, ids) if fits else []
-        totals = _totals(connection, ids, len(values)) if fits else []
+        values = _label_sets(connection, ids)
+        totals = _totals(connection, ids, len(values))
         if not fits:
             lost = [name.partition(" ")[0] for name, _ in json.loads(kept_blocks) if not name.startswith("lines ")]
-            _tell_lost(lost or [table.key], "labels were", json.loads(kept_labels))
+            if values:
+                _tell_lost(lost or [table.key], "labels were", json.loads(kept_labels))
+            values, totals = [], []
         elif not same:
             order = [json.loads(kept_labels).index(name) for name in table.names]
             values = [tuple(each[place] for place in order) for each in values]
@@ -317,30 +221,9 @@ class State:
         """Say what is wrong with the file, and what can be done."""
         try:
             yield
-        except (_NoStateError, sqlite3.Error, OSError, ValueError, TypeError) as error:
+        except (NoStateError, sqlite3.Error, OSError, ValueError, TypeError) as error:
             self.stop()
-            raise OperationError(self._explain(error)) from error
-
-    def _explain(self, error: Exception) -> str:
-        if isinstance(error, sqlite3.Error) and _code(error) == sqlite3.SQLITE_BUSY:
-            return f"--state: {self._path} is in use by another process"
-        if isinstance(error, (sqlite3.Error, OSError)) and _code(error) not in _DAMAGE:
-            return f"--state: cannot use {self._path}: {getattr(error, 'strerror', None) or error}"
-        return f"--state: {self._path} cannot be read as a state: {error}; {_RESET}"
-
-
-class _NoStateError(Exception):
-    """A file that is no state, or none that this version can read."""
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    # A transaction is what is said to be one; nothing waits for a lock.
-    uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode=rw"
-    return sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
-
-
-def _code(error: Exception) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
+            raise OperationError(explain(self._path, error)) from error
 
 
 def _label_sets(connection: sqlite3.Connection, ids: tuple[int, int]) -> list[tuple[str, ...]]:
@@ -356,7 +239,7 @@ def _totals(connection: sqlite3.Connection, ids: tuple[int, int], size: int) -> 
         place = id_ - ids[0]
         if place >= size:
             message = f"a total has no label set ({place} of {size})"
-            raise _NoStateError(message)
+            raise NoStateError(message)
         totals[place] = int.from_bytes(packed, "little")
     return totals
 

@@ -33,4 +33,7 @@ def move_to(layout: Layout, kept: Blocks) -> Move:
     def move(packed: int) -> int:
         return sum((packed >> source & mask) << target for source, mask, target in moves)
 
-    return Move(move, [name.partition(" ")[0] for name, _ in there if not name.startswith("lines ")])
+    lines = [name for name, _ in there if name.startswith("lines ")]
+    # A metric without lanes is a count of lines, and lost with them alone.
+    lost = [name.partition(" ")[0] for name, lanes in there if name not in lines and (lanes or lines)]
+    return Move(move, lost)

@@ -201,3 +201,28 @@ def test_remembered_texts_are_bounded_and_right(texts: list[bytes | None]) -> No
         for text in texts:
             assert contributions[text] == layout.contribution("time_response", text)
             assert len(contributions) <= 5
+
+
+def test_blocks_name_all_lanes_once() -> None:
+    """They are as many lanes as there are, no name is there twice, and each metric has its own."""
+    for metrics in (METRICS, METRICS[::-1], METRICS[2:5], ()):
+        layout = Layout(metrics, DEFAULT_BUCKETS)
+        blocks = layout.blocks()
+        assert sum(lanes for _, lanes in blocks) * 8 == layout.size
+        assert len({name for name, _ in blocks}) == len(blocks)
+        names = [name.partition(" ")[0] for name, _ in blocks]
+        assert names == ["lines"] * len(layout.kinds) + [metric.name for metric in metrics]
+
+
+def test_blocks_have_the_same_names_where_they_mean_the_same() -> None:
+    """How a bound is written makes no difference, nor does what stands beside; any other bound does."""
+
+    def block(metric: Metric, *buckets: str) -> tuple[str, int]:
+        return Layout([BY_NAME["aborts_total"], metric, *METRICS[:2]], buckets).blocks()[-3]
+
+    assert block(RESPONSE, "0.1", "1") == block(RESPONSE, "1e-1", "1.000")
+    assert block(RESPONSE, "0.1", "1") == Layout([RESPONSE], ("0.1", "1")).blocks()[-1]
+    different = [("0.1", "1"), ("0.1",), ("0.1", "10"), ("0.01", "1"), ("0.1", "0.5", "1"), ()]
+    assert len({block(RESPONSE, *buckets) for buckets in different}) == len(different)
+    queue = BY_NAME["server_queue_length"]
+    assert len({block(queue, *buckets) for buckets in different}) == 1

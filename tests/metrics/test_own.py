@@ -201,3 +201,50 @@ def test_values_of_labels_are_escaped() -> None:
     name = 'a"b\\c\nd%é'
     samples = samples_of(shown_of({name: Tally(counted=7)}))
     assert value(samples, "lines_total", source=name, result="counted") == 7
+
+
+# --- What is kept in a state ------------------------------------------------------------------------------------------
+
+
+@patient
+@given(st.lists(st.floats(0, 100), max_size=20), st.lists(st.floats(0, 100), max_size=20))
+def test_flush_durations_go_on_from_their_counters(before: list[float], after: list[float]) -> None:
+    """The histogram is that of all flushes, before and after, whoever took them."""
+    first, second, both = FlushDurations(), FlushDurations(), FlushDurations()
+    for seconds in before:
+        first.observe(seconds)
+        both.observe(seconds)
+    second.restore(first.counters())
+    assert second.counters() == first.counters()
+    for seconds in after:
+        second.observe(seconds)
+        both.observe(seconds)
+    assert second.counters() == both.counters()
+    assert second.family() == both.family()
+    assert sum(count for (name, _), count in second.counters().items() if name == "flushes") == len(before + after)
+
+
+def test_flush_durations_are_copied() -> None:
+    """What is observed later does not reach a copy."""
+    durations = FlushDurations()
+    durations.observe(0.002)
+    copy = durations.copy()
+    durations.observe(3.0)
+    assert sum(copy.counters().values()) == pytest.approx(1.002)
+    assert sum(durations.counters().values()) == pytest.approx(5.002)
+
+
+def test_flush_durations_begin_anew_without_counters() -> None:
+    """A state that has none, or counters of others alone, is no trouble."""
+    durations = FlushDurations()
+    durations.observe(1.0)
+    durations.restore({("counted", "/log"): 5})
+    assert durations.counters() == FlushDurations().counters()
+
+
+@pytest.mark.parametrize(("writable", "expected"), [(True, 1), (False, 0), (None, None)])
+def test_state_writable_tells_of_a_state(writable: bool | None, expected: int | None) -> None:  # noqa: FBT001 -- a row
+    """1 or 0; without a state there is no such metric."""
+    state = OwnState(lambda: 0, lambda: 0.0, FlushDurations, None if writable is None else lambda: writable)
+    samples = read_samples(generate_latest(OwnMetrics(state, shown_of())).decode())
+    assert samples.get((PREFIX + "state_writable", frozenset())) == expected

@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from haproxy_log_exporter.metrics.catalogue import METRICS
 from haproxy_log_exporter.metrics.layout import Layout
-from haproxy_log_exporter.metrics.totals import Table, label_text
+from haproxy_log_exporter.metrics.totals import Change, Table, label_text
 from tests.metrics import patient
 
 REQUESTS = next(metric for metric in METRICS if metric.name == "requests_total")
@@ -70,3 +70,52 @@ def test_no_labels_have_no_text() -> None:
     table = make_table()
     table.add({table.position(()): 1})
     assert table.snapshot() == ([b""], [1])
+
+
+def test_restored_table_goes_on() -> None:
+    """Label sets keep their places and totals, the next one has the next place."""
+    table = make_table("a", "b")
+    table.restore([("x", "y"), ("", '"\n')], [5, 7])
+    assert table.snapshot() == ([b'a="x",b="y"', rb'a="",b="\"\n"'], [5, 7])
+    assert len(table) == 2
+    assert [table.position(values) for values in (("", '"\n'), ("new", ""), ("x", "y"))] == [1, 2, 0]
+    table.add({2: 1, 0: 1})
+    assert table.snapshot().totals == [6, 7, 1]
+
+
+def test_what_is_fresh_is_not_shown_yet() -> None:
+    """Label sets are fresh until they are added, those alone that were there when a change was taken."""
+    table = make_table("a")
+    table.add({table.position(("shown",)): 1})
+    assert table.fresh(1) == []
+    table.position(("first",))
+    size = len(table)
+    table.position(("second",))
+    assert table.fresh(size) == [(1, ("first",))]
+    table.add({1: 5}, size)
+    assert table.snapshot() == ([b'a="shown"', b'a="first"'], [1, 5])
+    assert table.fresh(len(table)) == [(2, ("second",))]
+
+
+def test_total_is_what_is_shown() -> None:
+    """A place that is not shown yet has none."""
+    table = make_table("a")
+    table.add({table.position(("x",)): 3})
+    table.position(("y",))
+    assert [table.total(place) for place in (0, 1, 99)] == [3, 0, 0]
+
+
+def test_change_tells_what_will_be() -> None:
+    """Its totals are those of after, in the order of their places, of old and new label sets, again and again."""
+    table = make_table("a")
+    table.add({table.position(("old",)): 10, table.position(("other",)): 20})
+    new = table.position(("new",))
+    change = Change(table, {new: 1, 0: 2}, len(table))
+    table.position(("late",))
+    for _ in range(2):
+        assert change.label_sets() == [(2, ("new",))]
+        assert [*change.totals()] == [(0, 12), (2, 1)]
+    table.add(change.grown, change.size)
+    assert dict(change.totals()) == {0: 14, 2: 2}
+    assert table.snapshot().totals == [12, 20, 1]
+    assert change.label_sets() == []

@@ -1,0 +1,261 @@
+import logging
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from haproxy_log_exporter.errors import OperationError
+from haproxy_log_exporter.flushing import Flusher
+from haproxy_log_exporter.marks import Kept, Mark, Streams
+from haproxy_log_exporter.metrics.shown import Condition
+from haproxy_log_exporter.state import Commit, State
+from tests.disks import Disk
+from tests.pipelines import HTTP, NOISE, NOTICE, TCP, build, samples_of
+from tests.states import opened
+from tests.support import total
+
+REQUESTS = "haproxy_log_requests_total"
+
+
+class Desk:
+    """A pipeline and its flusher, over a disk."""
+
+    def __init__(self, state: State | None) -> None:
+        self.pipeline = build("httplog", labels=("http_request_path",), metrics=("requests_total",))
+        self.refused = 0
+        self.flusher = Flusher(self.pipeline, state, lambda: self.refused)
+        self.told = threading.Event()
+
+    def count(self, lines: int, path: str = "/a") -> None:
+        """Take lines."""
+        line = HTTP.replace(b"/a", path.encode()) + b"\n"
+        self.pipeline.take(line * lines, self.pipeline.intake("log"))
+
+    def begin(self, conditions: Mapping[str, Condition] | None = None, streams: Streams | None = None) -> None:
+        """Let a batch be kept."""
+        self.told.clear()
+        self.flusher.begin(conditions or {}, streams or {}, {}, self.told.set)
+
+    def flush(self) -> None:
+        """Let a batch be kept, and wait for it."""
+        self.begin()
+        assert self.flusher.settle(30)
+
+    def shown(self) -> tuple[float, int]:
+        """The requests and the lines of the source that are shown."""
+        tally = self.pipeline.shown().tallies.get("log")
+        return total(samples_of(self.pipeline), REQUESTS), tally.counted if tally else 0
+
+
+def test_without_a_state_a_batch_is_shown_at_once() -> None:
+    """There is nothing to wait for, and nobody is told."""
+    desk = Desk(None)
+    desk.count(3)
+    desk.begin()
+    assert desk.shown() == (3, 3)
+    assert not desk.flusher.is_busy
+    assert desk.flusher.settle()
+    assert not desk.told.is_set()
+
+
+def test_nothing_is_shown_before_it_is_kept() -> None:
+    """While the disk takes its time, what is shown stays; lines go on being counted for the next batch."""
+    disk = Disk()
+    desk = Desk(disk)
+    desk.count(3)
+    with disk.held_up():
+        desk.begin()
+        assert desk.flusher.is_busy
+        assert not desk.flusher.settle(0.05)
+        desk.count(4)
+        desk.count(5, "/new")
+        desk.pipeline.fold()
+        assert desk.shown() == (0, 0)
+    assert desk.flusher.settle(30)
+    assert desk.shown() == (3, 3)
+    assert disk.committed == {"/a": 3}
+    desk.flush()
+    assert desk.shown() == (12, 12)
+    assert disk.committed == {"/a": 7, "/new": 5}
+    assert disk.commits == 2
+
+
+def test_one_commit_at_a_time() -> None:
+    """Another batch cannot be taken while one is on its way."""
+    disk = Disk()
+    desk = Desk(disk)
+    with disk.held_up():
+        desk.count(1)
+        desk.begin()
+        with pytest.raises(AssertionError):
+            desk.begin()
+    assert desk.flusher.settle(30)
+    assert disk.commits == 1
+
+
+def test_commit_that_has_told_is_over() -> None:
+    """Whoever is woken by `done` finds it over, even if the thread itself has not ended yet."""
+    disk = Disk()
+    desk = Desk(disk)
+    desk.count(1)
+    told, looked = threading.Event(), threading.Event()
+
+    def done() -> None:
+        told.set()
+        looked.wait(0.2)
+
+    desk.flusher.begin({}, {}, {}, done)
+    assert told.wait(30)
+    assert desk.flusher.settle(0.0)
+    looked.set()
+    assert desk.shown() == (1, 1)
+
+
+def test_what_could_not_be_kept_is_part_of_the_next_batch(caplog: pytest.LogCaptureFixture) -> None:
+    """However often it fails: nothing is lost, doubled or shown, and the trouble is told once."""
+    caplog.set_level(logging.INFO)
+    disk = Disk()
+    desk = Desk(disk)
+    desk.count(1)
+    desk.flush()
+    disk.problem = "the disk is full"
+    for number in range(3):
+        desk.count(2)
+        desk.count(number + 1, f"/{number}")
+        desk.flush()
+        assert desk.shown() == (1, 1)
+        assert desk.flusher.failure == "the disk is full"
+    disk.problem = "the disk is gone"
+    desk.flush()
+    assert desk.flusher.failure == "the disk is gone"
+    disk.problem = ""
+    desk.count(10)
+    desk.flush()
+    assert desk.shown() == (23, 23)
+    assert disk.committed == {"/a": 17, "/0": 1, "/1": 2, "/2": 3}
+    assert desk.flusher.failure == ""
+    assert [record.getMessage() for record in caplog.records if record.name.endswith("flushing")] == [
+        "nothing more is read from files until the state can be written: the disk is full",
+        "nothing more is read from files until the state can be written: the disk is gone",
+        "the state can be written again",
+    ]
+
+
+def test_failure_is_tried_again_without_new_lines() -> None:
+    """Else nothing would be read any more, for nothing is read before it was written."""
+    disk = Disk()
+    desk = Desk(disk)
+    desk.count(1)
+    disk.problem = "full"
+    desk.flush()
+    disk.problem = ""
+    desk.flush()
+    assert desk.flusher.failure == ""
+    assert desk.shown() == (1, 1)
+    desk.flush()  # how long that took is kept as well
+    disk.problem = "full"
+    desk.refused = 1
+    desk.flush()
+    assert desk.flusher.failure == "full"
+    desk.refused = 0  # as it is kept: there is nothing new to write
+    disk.problem = ""
+    desk.flush()
+    assert desk.flusher.failure == ""
+
+
+def test_bug_in_the_thread_is_raised_in_settle() -> None:
+    """It is no failure of the disk: it keeps its traceback, and what it was about is not lost."""
+    disk = Disk()
+    desk = Desk(disk)
+    desk.count(1)
+    disk.bug = ZeroDivisionError("a bug")
+    desk.begin()
+    with pytest.raises(ZeroDivisionError, match="a bug") as caught:
+        desk.flusher.settle(30)
+    assert any(entry.name == "commit" for entry in caught.traceback)
+    assert desk.shown() == (0, 0)
+    assert not desk.flusher.is_busy
+    assert desk.flusher.settle()
+    disk.bug = None
+    desk.flush()
+    assert desk.shown() == (1, 1)
+
+
+def test_idle_flusher_writes_nothing() -> None:
+    """Where nothing was counted since, and no counter has changed, there is no commit, and the rest is shown."""
+    disk = Disk()
+    desk = Desk(disk)
+    desk.count(1)
+    for _ in range(2):  # how long the first one took is kept with the second
+        desk.begin({"log": Condition(0, 9, 0)})
+        assert desk.flusher.settle(30)
+    before = disk.commits
+    for position in range(5):
+        desk.begin({"log": Condition(position, 9, 0)})
+        assert not desk.flusher.is_busy
+        assert desk.pipeline.shown().conditions["log"].position_bytes == position
+    assert disk.commits == before
+
+
+def test_counters_go_on_where_they_were(tmp_path: Path) -> None:
+    """Tallies, formats, conditions, refused connections and durations, of sources that are gone as well."""
+    streams = {"/log": Kept((Mark("/log", 1, 2, position=3),), "")}
+    for number in range(1, 4):
+        with opened(tmp_path / "state") as book:
+            desk = Desk(book.state)
+            book.state.restore(desk.pipeline.tables)
+            desk.flusher.restore()
+            before = desk.pipeline.shown()
+            source, other = f"source {number}", f"source {number - 1}"
+            if number > 1:
+                assert before.tallies[other].counted == 2
+                assert before.tallies["always"].counted == number - 1
+                assert before.parsed == {"httplog": 3 * (number - 1)}
+                assert before.conditions[other] == Condition(rotations=1, dropped=2, errors=3)
+                assert before.conditions["always"].errors == 3 * (number - 1)
+                assert desk.flusher.refused == 6 * (number - 1)
+            for name, lines in (("always", 1), (source, 2)):
+                intake = desk.pipeline.intake(name)
+                desk.pipeline.take((HTTP + b"\n") * lines + NOTICE + b"\n" + NOISE + b"\n" + TCP + b"\n", intake)
+            desk.refused = 6
+            conditions = {name: Condition(7, 8, 1, 2, 3) for name in ("always", source)}
+            for _ in range(2):  # what a flush took is kept with the next one
+                desk.begin(conditions, streams)
+                assert desk.flusher.settle(30)
+            after = desk.pipeline.shown()
+            assert after.tallies["always"].rejected == 2 * number
+            assert after.tallies["always"].bytes_read == number * len(HTTP + NOTICE + NOISE + TCP + b"\n\n\n\n")
+            assert after.tallies[source].notices == 1
+            assert after.conditions["always"] == Condition(7, 8, number, 2 * number, 3 * number)
+            assert after.conditions[source] == Condition(7, 8, 1, 2, 3)
+            assert book.state.streams == streams
+            flushes = [value for (name, _), value in book.state.counters.items() if name == "flushes"]
+            assert sum(flushes) == number
+
+
+def refuse(_: Commit) -> None:
+    """Commit nothing."""
+    message = "the disk is full"
+    raise OperationError(message)
+
+
+def test_what_failed_is_in_the_file_once(tmp_path: Path) -> None:
+    """With a real state: label sets that were met in a batch that failed are kept with the next one."""
+    with opened(tmp_path / "state") as book:
+        desk = Desk(book.state)
+        book.state.restore(desk.pipeline.tables)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(book.state, "commit", refuse)
+            for path in ("/a", "/b", "/a", "/c"):
+                desk.count(2, path)
+                desk.flush()
+        assert desk.shown() == (0, 0)
+        desk.count(1, "/d")
+        desk.flush()
+        assert desk.shown() == (9, 9)
+    with opened(tmp_path / "state") as book:
+        desk = Desk(book.state)
+        book.state.restore(desk.pipeline.tables)
+        desk.flusher.restore()
+        assert desk.shown() == (9, 9)
