@@ -132,9 +132,9 @@ class Flusher:
             self.failure = ""
             self._show()
             return True
+        self._fail(str(raised))
         if not isinstance(raised, OperationError):
             raise raised
-        self._fail(str(raised))
         return True
 
     def _fail(self, problem: str) -> None:
