@@ -63,6 +63,7 @@ class Tail:
         self.directory = directory
         self.log = directory / "haproxy.log"
         self.source: FileSource
+        self.kept: Mapping[str, tuple[Mark, ...]] = {}
         self._patterns: Sequence[str] = ()
 
     def start(self, pattern: str = "haproxy.log", *, from_beginning: bool = False) -> None:
@@ -82,15 +83,20 @@ class Tail:
         )
         self.source.start()
 
-    def restart(self, change: Callable[[Mark], Mark] = lambda mark: mark) -> None:
-        """Go on with another source, as a service does after its restart; marks may have been changed meanwhile."""
+    def stop(self) -> None:
+        """Stop, as a service does: what is known of files is kept."""
+        self.kept = self.source.marks()
         self.source.stop()
-        self.again(change)
 
     def again(self, change: Callable[[Mark], Mark] = lambda mark: mark) -> None:
-        """Go on with another source, where the first one is stopped."""
-        marks = {path: tuple(map(change, each)) for path, each in self.source.marks().items()}
+        """Go on with another source from what was kept, which may have changed meanwhile."""
+        marks = {path: tuple(map(change, each)) for path, each in self.kept.items()}
         self._make(from_beginning=False, marks=marks, since=self.source.since)
+
+    def restart(self) -> None:
+        """Stop and go on."""
+        self.stop()
+        self.again()
 
     @property
     def condition(self) -> Condition:

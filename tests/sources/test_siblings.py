@@ -132,7 +132,7 @@ def mark_of(path: Path, position: int, *, done: bool = False) -> Mark:
     descriptor = open_descriptor(str(path))
     try:
         status = path.stat()
-        return taken_up_to(descriptor, position).mark(str(path), (status.st_dev, status.st_ino), done=done)
+        return taken_up_to(descriptor, position).mark(str(path), (status.st_dev, status.st_ino))._replace(done=done)
     finally:
         os.close(descriptor)
 

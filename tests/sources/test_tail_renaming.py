@@ -226,7 +226,7 @@ def test_nuls_at_the_end(tail: Tail, end: str) -> None:
     tail.write(bytes(200_000))
     shift(tail.log)
     if end:
-        tail.source.stop()
+        tail.stop()
         compress(tail.beside(".1"))
         tail.again()
     tail.write(numbered(3))
@@ -239,7 +239,7 @@ def test_a_line_at_the_end_that_is_too_long(tail: Tail, end: str) -> None:
     tail.write(b"x" * 200_000)
     shift(tail.log)
     if end:
-        tail.source.stop()
+        tail.stop()
         compress(tail.beside(".1"))
         tail.again()
     tail.write(numbered(3))
