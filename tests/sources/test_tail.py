@@ -136,17 +136,6 @@ def test_a_directory_is_no_log(tail: Tail, caplog: pytest.LogCaptureFixture) -> 
     assert "is not a regular file" in caplog.text
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_permissions_that_come_later(tail: Tail) -> None:
-    """What the file held when it could not be read yet is left out, what came since is read."""
-    tail.write(b"old\n")
-    tail.log.chmod(0)
-    tail.start()
-    tail.log.chmod(0o600)
-    tail.write(b"new\n")
-    assert tail.scan() == b"new\n"
-
-
 def test_position_and_size(tail: Tail) -> None:
     """They tell how far behind the source is."""
     tail.write(b"one\n")
