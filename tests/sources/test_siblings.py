@@ -11,7 +11,7 @@ from haproxy_log_exporter.marks import Mark
 from haproxy_log_exporter.sources.compressed import SUFFIXES
 from haproxy_log_exporter.sources.logfile import open_descriptor, taken_up_to
 from haproxy_log_exporter.sources.progress import HEAD
-from haproxy_log_exporter.sources.siblings import Sibling, changed_at, has_grown, is_generation, list_siblings
+from haproxy_log_exporter.sources.siblings import Sibling, changed_at, has_grown, is_generation, is_newer, list_siblings
 from tests.sources.tailing_files import age, append, compress, numbered, open_below
 
 # What logrotate(8) with its options, cronolog-like writers, and kubelet call rotated files.
@@ -206,12 +206,38 @@ def test_what_a_compressed_file_holds(log: Path, end: str) -> None:
     other = mark_of(log, 500)._replace(head=mark_of(log, 499).head._replace(size=500))
     compressed = sibling_of(compress(log, end))
     assert compressed.is_compressed
-    assert compressed.plain_path == str(log)
     assert compressed.holds(taken)
     assert compressed.holds(done)
     assert not compressed.holds(other)
     log.write_bytes(content + numbered(10))
     assert not sibling_of(compress(log, end)).holds(done), "there is more than was ever there"
+
+
+def test_an_archive_beside_what_it_is_made_of(log: Path) -> None:
+    """As long as both are there, it is not whole."""
+    content = log.read_bytes()
+    archive = sibling_of(compress(log))
+    assert not archive.is_being_compressed()
+    log.write_bytes(content)
+    assert archive.is_being_compressed()
+    assert not sibling_of(log).is_being_compressed()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("haproxy.log.1", "haproxy.log.2", True),
+        ("haproxy.log.2.gz", "haproxy.log.10", True),
+        ("haproxy.1.log", "haproxy.2.log.gz", True),
+        ("haproxy.log.2", "haproxy.log.1", False),
+        ("haproxy.log.1", "haproxy.log.1.gz", False),
+        ("haproxy.log-20261120", "haproxy.log-20261119", False),
+        ("haproxy.log.1", "haproxy.log.old", False),
+    ],
+)
+def test_which_was_rotated_later(one: str, other: str, *, expected: bool) -> None:
+    """Numbers count up from the newest; dates say nothing here."""
+    assert is_newer(f"/var/log/{one}", f"/var/log.9/{other}") == expected
 
 
 def test_the_beginning_is_read_once(log: Path) -> None:
