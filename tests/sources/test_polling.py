@@ -1,51 +1,19 @@
 """Files are followed where nothing tells of writes: inotify refuses, or it is silent as on network file systems."""
 
-import os
 import threading
 from pathlib import Path
-from typing import Self
 
 import pytest
 
 from tests.services import REQUESTS, append, line, make_service, running, shown
 from tests.sources.tailing_files import open_below, truncate_with_copy
+from tests.sources.watching import Refusing, Silent, instances
 from tests.support import total, wait_until
-
-
-class Refusing:
-    """An observer that may not watch anything."""
-
-    def start(self) -> None:
-        """Start."""
-
-    def schedule(self, *_: object) -> Self:
-        """Refuse, as where there are no inotify instances left."""
-        raise OSError(24, "inotify instance limit reached")
-
-    def stop(self) -> None:
-        """Stop."""
-
-    def join(self) -> None:
-        """Be gone."""
-
-
-class Silent(Refusing):
-    """An observer that watches and hears nothing, as of files that another machine writes."""
-
-    def schedule(self, *_: object) -> Self:
-        """Watch."""
-        return self
-
-
-def instances() -> int:
-    """Count this process's inotify instances."""
-    links = (f"/proc/self/fd/{descriptor}" for descriptor in os.listdir("/proc/self/fd"))
-    return sum(os.path.lexists(link) and os.readlink(link) == "anon_inode:inotify" for link in links)
 
 
 @pytest.mark.parametrize("kind", [Refusing, Silent, None])
 def test_a_log_is_followed_through_rotation(
-    tmp_path: Path, kind: type[Refusing] | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, kind: type[Silent] | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Quiet or not, renamed and truncated, each line counts within a moment, and nothing stays open at the end."""
     if kind:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from watchdog.observers.api import BaseObserver, EventEmitter, ObservedWatch
 
 from haproxy_log_exporter.sources.wake import Wake
 from tests.sources.tailing_files import unprivileged
+from tests.sources.watching import Refusing, Unstartable, instances
 
 
 @pytest.fixture
@@ -83,28 +83,6 @@ def test_refused_watches_are_said_once(
     assert caplog.text.count("inotify refuses") == 1
 
 
-class Refusing(BaseObserver):
-    """An observer that cannot watch: too many instances, too many threads, or no such thing."""
-
-    error: Exception = OSError(24, "inotify instance limit reached")
-
-    def __init__(self) -> None:
-        """Watch nothing."""
-        super().__init__(EventEmitter)
-
-    def schedule(self, *_: object, **__: object) -> ObservedWatch:
-        """Refuse."""
-        raise self.error
-
-
-class Unstartable(Refusing):
-    """An observer that cannot even start."""
-
-    def start(self) -> None:
-        """Refuse."""
-        raise self.error
-
-
 @pytest.mark.parametrize("kind", [Refusing, Unstartable])
 @pytest.mark.parametrize(
     "error",
@@ -121,17 +99,6 @@ def test_whatever_refuses_leaves_nothing_behind(
     assert (threading.active_count(), instances()) == before
     monkeypatch.undo()
     assert not wake.watch([str(tmp_path)])
-
-
-def instances() -> int:
-    """Count this process's inotify instances."""
-    found = 0
-    for descriptor in os.listdir("/proc/self/fd"):
-        try:
-            found += os.readlink(f"/proc/self/fd/{descriptor}") == "anon_inode:inotify"
-        except FileNotFoundError:  # that of the listing itself
-            continue
-    return found
 
 
 def test_nothing_is_left_of_watches(wake: Wake, tmp_path: Path) -> None:
