@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources.tailing_files import Tail
+from tests.sources.tailing_files import Tail, numbered, open_below
 
 
 @pytest.fixture
@@ -15,3 +15,12 @@ def tail(tmp_path: Path) -> Iterator[Tail]:
     yield tail
     tail.source.stop()
     assert not tail.descriptors()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Path]:
+    """A log of ten lines; nothing is left open."""
+    path = tmp_path / "haproxy.log"
+    path.write_bytes(numbered(*range(10)))
+    yield path
+    assert not open_below(tmp_path)

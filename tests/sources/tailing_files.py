@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from haproxy_log_exporter.marks import Mark
 from haproxy_log_exporter.metrics.shown import Condition
-from haproxy_log_exporter.sources.generations import DRAIN_SECONDS
+from haproxy_log_exporter.sources.succession import DRAIN_SECONDS
 from haproxy_log_exporter.sources.tail import SCAN_SECONDS, FileSource
 
 COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = {
@@ -20,6 +22,8 @@ COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = {
     ".bz2": bz2.compress,
     ".xz": lzma.compress,
 }
+
+ENDS = pytest.mark.parametrize("end", ["", *COMPRESSORS])
 
 _LINE = re.compile(rb"Nov 20 04:30:27 lb1 haproxy\[815\]: line ([0-9]+) of a log, and what tells it from others x*\n")
 
@@ -29,7 +33,8 @@ _NOBODY = 65534
 def numbered(*numbers: int, size: int = 0) -> bytes:
     """Write lines that carry numbers, and are told from each other by nothing else."""
     return b"".join(
-        b"Nov 20 04:30:27 lb1 haproxy[815]: line %d of a log, and what tells it from others %s\n" % (number, b"x" * size)
+        b"Nov 20 04:30:27 lb1 haproxy[815]: line %d of a log, and what tells it from others %s\n"
+        % (number, b"x" * size)
         for number in numbers
     )
 
@@ -70,14 +75,19 @@ class Tail:
         """Follow a pattern in the directory."""
         self.follow(pattern, from_beginning=from_beginning)
 
+    def begin(self) -> None:
+        """Follow a log of three lines, of which two were read."""
+        self.write(numbered(0, 1))
+        self.start(from_beginning=True)
+        assert numbers(self.read()) == [0, 1]
+        self.write(numbered(2))
+
     def follow(self, *patterns: str, from_beginning: bool) -> None:
         """Follow several patterns in the directory."""
         self._patterns = [str(self.directory / pattern) for pattern in patterns]
         self._make(from_beginning=from_beginning, marks={}, since={})
 
-    def _make(
-        self, *, from_beginning: bool, marks: Mapping[str, tuple[Mark, ...]], since: Mapping[str, float]
-    ) -> None:
+    def _make(self, *, from_beginning: bool, marks: Mapping[str, tuple[Mark, ...]], since: Mapping[str, float]) -> None:
         self.source = FileSource(
             self._patterns, from_beginning=from_beginning, marks=marks, since=since, now=self.clock
         )
@@ -175,6 +185,26 @@ def compress(path: Path, end: str = ".gz") -> Path:
     os.utime(compressed, ns=(status.st_atime_ns, status.st_mtime_ns))
     path.unlink()
     return compressed
+
+
+def rotate(log: Path, *, end: str = "", delay: int = 0) -> None:
+    """Rename a log and its older files, and compress one: with a `delay`, a later one. Each is older than the next."""
+    shift(log, ends=end)
+    age(*log.parent.glob(f"{log.name}.*"), seconds=60)
+    plain = log.with_name(f"{log.name}.{1 + delay}")
+    if end and plain.exists():
+        compress(plain, end)
+
+
+def rotate_by_copy(log: Path, end: str = "") -> None:
+    """Copy and truncate a log; the copy may be compressed at once, and older ones are renamed."""
+    for number in range(9, 0, -1):
+        if (path := log.with_name(f"{log.name}.{number}{end}")).exists():
+            age(path.rename(log.with_name(f"{log.name}.{number + 1}{end}")), seconds=60)
+    copy = log.with_name(f"{log.name}.1")
+    truncate_with_copy(log, copy)
+    if end:
+        compress(copy, end)
 
 
 def age(*paths: Path, seconds: float = 3600.0) -> None:

@@ -197,14 +197,13 @@ def test_a_file_that_is_cut(archive: Path, compress: Callable[[bytes], bytes], s
     content = numbered(*(rng.randrange(1 << 60) for _ in range(LINES)))
     data = compress(content)
     archive.write_bytes(data[: max(20, int(len(data) * share))])
-    found = b""
+    found: list[bytes] = []
     with opened(archive) as file:
         with pytest.raises(OSError, match="not whole"):
-            while file.rest() is None:
-                found += file.read().chunk
+            found.extend(iter(lambda: file.read().chunk, None))
         assert file.rest() is None
-    assert content.startswith(found)
-    numbers(found)
+    assert content.startswith(b"".join(found))
+    numbers(b"".join(found))
 
 
 def test_a_mark_that_does_not_fit(archive: Path) -> None:
@@ -224,5 +223,5 @@ def test_a_mark_that_does_not_fit(archive: Path) -> None:
 def test_what_is_not_compressed(archive: Path) -> None:
     """It is refused, and what was opened is the caller's still."""
     archive.write_bytes(numbered(*range(10)))
-    with pytest.raises(OSError, match="."), opened(archive) as file:
+    with pytest.raises(OSError, match=r"\w"), opened(archive) as file:
         read_all(file)

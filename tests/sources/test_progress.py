@@ -1,6 +1,7 @@
 """How far the lines of a file are taken, whatever blocks it comes in."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
@@ -129,7 +130,7 @@ def test_passing_over_is_like_taking(content: bytes, cuts: list[int]) -> None:
     passed = Progress()
     passed.jump(at.origin)
     bounds = sorted({at.origin, at.position, *(cut for cut in cuts if at.origin < cut < at.position)})
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in pairwise(bounds):
         passed.pass_over(content[begin:end])
     assert passed.fits(at.mark("", (0, 0)))
 

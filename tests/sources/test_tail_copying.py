@@ -1,50 +1,30 @@
 """Logs that are copied when they are rotated: with copytruncate, or with copy alone; and copies that people make."""
 
 import os
-import shutil
-from pathlib import Path
 
 import pytest
 
 from tests.sources.tailing_files import (
-    COMPRESSORS,
+    ENDS,
     Tail,
-    age,
     append,
     compress,
     numbered,
     numbers,
-    shift,
-    truncate_with_copy,
+    rotate_by_copy,
 )
-
-ENDS = pytest.mark.parametrize("end", ["", *COMPRESSORS])
 
 
 @pytest.fixture(autouse=True)
 def _followed(tail: Tail) -> None:
     """Follow a log of three lines, of which two were read."""
-    tail.write(numbered(0, 1))
-    tail.start(from_beginning=True)
-    assert numbers(tail.read()) == [0, 1]
-    tail.write(numbered(2))
-
-
-def rotate(tail: Tail, end: str = "") -> None:
-    """Copy and truncate the log; the copy may be compressed at once, and older ones are renamed."""
-    for number in range(9, 0, -1):
-        if (path := tail.beside(f".{number}{end}")).exists():
-            path.rename(tail.beside(f".{number + 1}{end}"))
-            age(tail.beside(f".{number + 1}{end}"), seconds=60)
-    truncate_with_copy(tail.log, tail.beside(".1"))
-    if end:
-        compress(tail.beside(".1"), end)
+    tail.begin()
 
 
 @ENDS
 def test_the_rest_is_in_the_copy(tail: Tail, end: str) -> None:
     """What was not read before the log was truncated is read there, and nothing else of it."""
-    rotate(tail, end)
+    rotate_by_copy(tail.log, end)
     tail.write(numbered(3))
     assert tail.counted() == [2, 3]
     assert tail.condition.rotations == 1
@@ -55,7 +35,7 @@ def test_the_rest_is_in_the_copy(tail: Tail, end: str) -> None:
 def test_all_was_read_before(tail: Tail, end: str) -> None:
     """Nothing of the copy is read then."""
     assert numbers(tail.read()) == [2]
-    rotate(tail, end)
+    rotate_by_copy(tail.log, end)
     assert numbers(tail.scan()) == []
     tail.write(numbered(3))
     assert tail.counted() == [3]
@@ -65,7 +45,7 @@ def test_all_was_read_before(tail: Tail, end: str) -> None:
 @pytest.mark.parametrize("lines", [3, 100])
 def test_the_log_has_grown_past_what_was_read(tail: Tail, end: str, lines: int) -> None:
     """It is noticed that it does not hold what was read of it."""
-    rotate(tail, end)
+    rotate_by_copy(tail.log, end)
     tail.write(numbered(*range(10, 10 + lines)))
     assert tail.counted() == [2, *range(10, 10 + lines)]
 
@@ -73,7 +53,7 @@ def test_the_log_has_grown_past_what_was_read(tail: Tail, end: str, lines: int) 
 def test_the_log_has_grown_to_the_same_size(tail: Tail) -> None:
     """The directory tells that something was rotated."""
     assert numbers(tail.read()) == [2]
-    rotate(tail)
+    rotate_by_copy(tail.log)
     tail.write(numbered(3, 4, 5))
     assert tail.counted() == [3, 4, 5]
 
@@ -93,7 +73,7 @@ def test_a_line_over_both(tail: Tail, end: str) -> None:
     line = numbered(3)
     tail.write(line[:30])
     assert numbers(tail.read()) == [2]
-    rotate(tail, end)
+    rotate_by_copy(tail.log, end)
     assert tail.scan() == b""
     assert tail.settle() == b""
     tail.write(line[30:] + numbered(4))
@@ -108,7 +88,7 @@ def test_a_line_over_both_that_was_not_seen(tail: Tail, end: str) -> None:
     """It is one line, too, where only the copy has its beginning."""
     line = numbered(3)
     tail.write(line[:30])
-    rotate(tail, end)
+    rotate_by_copy(tail.log, end)
     tail.write(line[30:] + numbered(4))
     assert tail.counted() == [2, 3, 4]
 
@@ -119,7 +99,7 @@ def test_a_line_over_both_and_a_restart(tail: Tail, end: str) -> None:
     line = numbered(3)
     tail.write(line[:30])
     tail.stop()
-    rotate(tail, end)
+    rotate_by_copy(tail.log, end)
     tail.again()
     assert tail.settle() == numbered(2)
     tail.restart()
@@ -131,12 +111,12 @@ def test_a_line_over_both_and_a_restart(tail: Tail, end: str) -> None:
 def test_the_first_line_over_both(tail: Tail, end: str) -> None:
     """Where nothing was read of the log yet, it is known all the same that it was truncated."""
     tail.read()
-    rotate(tail)
+    rotate_by_copy(tail.log)
     tail.settle()
     line = numbered(3)
     tail.write(line[:30])
     assert tail.scan() == b""
-    rotate(tail, end)
+    rotate_by_copy(tail.log, end)
     assert tail.scan() == b""
     tail.write(line[30:] + numbered(4))
     assert tail.counted() == [3, 4]
@@ -146,7 +126,7 @@ def test_the_first_line_over_both(tail: Tail, end: str) -> None:
 def test_several_rotations_between_two_looks(tail: Tail, end: str) -> None:
     """Copies that nobody saw being made are read whole, the oldest first."""
     for number in (3, 4, 5):
-        rotate(tail, end)
+        rotate_by_copy(tail.log, end)
         tail.write(numbered(number))
     assert tail.counted() == [2, 3, 4, 5]
 
@@ -157,7 +137,7 @@ def test_rotation_after_rotation(tail: Tail, end: str, seconds: float) -> None:
     """However fast one follows the other: each line once, in order."""
     found: list[int] = []
     for number in range(3, 20):
-        rotate(tail, end)
+        rotate_by_copy(tail.log, end)
         tail.write(numbered(number))
         found += numbers(tail.scan(seconds))
     assert found + tail.counted() == [*range(2, 20)]
@@ -168,7 +148,7 @@ def test_compression_later(tail: Tail) -> None:
     """As with delaycompress: copies that were read are not read again as archives."""
     found: list[int] = []
     for number in range(3, 12):
-        rotate(tail)
+        rotate_by_copy(tail.log)
         if tail.beside(".2").exists():
             compress(tail.beside(".2")).rename(tail.beside(f"-2026112{number}.gz"))
         tail.write(numbered(number))
@@ -220,7 +200,7 @@ def test_a_writer_that_does_not_append(tail: Tail) -> None:
             found += numbers(tail.scan())
             writer.write(numbered(number))
             number += 1
-            rotate(tail)
+            rotate_by_copy(tail.log)
         writer.write(numbered(number))
         assert tail.log.read_bytes().startswith(b"\0")
         found += tail.counted()
@@ -228,82 +208,3 @@ def test_a_writer_that_does_not_append(tail: Tail) -> None:
         tail.restart()
         writer.write(numbered(number + 1))
         assert tail.counted() == [number + 1]
-
-
-@ENDS
-def test_a_copy_is_no_rotation(tail: Tail, end: str) -> None:
-    """With copy alone the log goes on, and no line is counted twice, whatever becomes of log and copies then."""
-    found: list[int] = []
-    for number in range(3, 9):
-        shutil.copyfile(tail.log, tail.beside(f".{number}"))
-        if end:
-            compress(tail.beside(f".{number}"), end)
-        tail.write(numbered(number))
-        found += numbers(tail.scan(4))
-    assert found + tail.counted() == [*range(2, 9)]
-    assert tail.condition.rotations == 0
-    tail.restart()
-    assert tail.counted() == []
-    shift(tail.log)
-    tail.write(numbered(20))
-    assert tail.counted() == [20]
-    os.truncate(tail.log, 0)
-    tail.write(numbered(21))
-    assert tail.counted() == [21]
-    tail.restart()
-    assert tail.counted() == []
-
-
-@ENDS
-def test_a_copy_and_then_a_truncation(tail: Tail, end: str) -> None:
-    """Older copies of a log that is truncated later are not read."""
-    for number in (4, 3):
-        shutil.copyfile(tail.log, tail.beside(f".{number}"))
-        if end:
-            compress(tail.beside(f".{number}"), end)
-        age(tail.beside(f".{number}{end}"), seconds=number * 10)
-        tail.write(numbered(13 - number))
-        tail.settle()
-    rotate(tail, end)
-    tail.write(numbered(20))
-    assert tail.counted() == [20]
-
-
-def test_a_copy_of_what_was_rotated(tail: Tail) -> None:
-    """A backup of it is not read, whether it was read to its end or not, nor when the original goes."""
-    tail.write(numbered(3, 4, 5))
-    shift(tail.log)
-    tail.write(numbered(6))
-    shutil.copy(tail.beside(".1"), tail.beside(".8"))
-    assert tail.counted() == [2, 3, 4, 5, 6]
-    shutil.copy(tail.beside(".1"), tail.beside(".9"))
-    assert tail.counted() == []
-    tail.beside(".1").unlink()
-    assert tail.counted() == []
-    tail.restart()
-    tail.beside(".9").unlink()
-    assert tail.counted() == []
-
-
-def test_a_copy_of_what_was_rotated_takes_its_time(tail: Tail) -> None:
-    """As with renamecopy: the log is renamed, then copied, and what it was renamed to goes."""
-    tail.write(numbered(*range(3, 50)))
-    data = tail.log.read_bytes()
-    tail.log.rename(tail.beside(".tmp"))
-    tail.write(numbered(50))
-    found = b""
-    for at in range(0, len(data), 700):
-        append(tail.beside(".1"), data[at : at + 700])
-        found += tail.scan()
-    tail.beside(".tmp").unlink()
-    assert numbers(found + tail.settle()) == [*range(2, 51)]
-
-
-def test_a_log_that_is_brought_back(tail: Tail) -> None:
-    """As by a restored backup with the same bytes: what was read of it is not read again."""
-    assert numbers(tail.read()) == [2]
-    backup = tail.log.read_bytes()
-    tail.log.unlink()
-    assert numbers(tail.scan()) == []
-    Path(tail.log).write_bytes(backup + numbered(3))
-    assert tail.counted() == [3]

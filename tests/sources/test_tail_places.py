@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.sources.tailing_files import (
-    COMPRESSORS,
+    ENDS,
     Tail,
     append,
     compress,
@@ -16,8 +16,6 @@ from tests.sources.tailing_files import (
     shift,
     truncate_with_copy,
 )
-
-ENDS = pytest.mark.parametrize("end", ["", *COMPRESSORS])
 
 
 @pytest.fixture

@@ -20,10 +20,7 @@ from tests.sources.tailing_files import (
 @pytest.fixture(autouse=True)
 def _followed(tail: Tail) -> None:
     """Follow a log of three lines, of which two were read."""
-    tail.write(numbered(0, 1))
-    tail.start(from_beginning=True)
-    assert numbers(tail.read()) == [0, 1]
-    tail.write(numbered(2))
+    tail.begin()
 
 
 def test_create(tail: Tail) -> None:
