@@ -5,6 +5,7 @@ import os
 import pytest
 
 from tests.sources.tailing_files import (
+    COMPRESSORS,
     ENDS,
     Tail,
     append,
@@ -208,3 +209,20 @@ def test_a_writer_that_does_not_append(tail: Tail) -> None:
         tail.restart()
         writer.write(numbered(number + 1))
         assert tail.counted() == [number + 1]
+
+
+@pytest.mark.parametrize("end", COMPRESSORS)
+def test_inode_reuse(tail: Tail, end: str) -> None:
+    """With delaycompress, the new copy has the inode of the last one, which was compressed just before."""
+    found: list[int] = []
+    copy = tail.beside(".1")
+    for number in range(3, 9):
+        if copy.exists():
+            tail.beside(f".{20 - number}{end}").write_bytes(COMPRESSORS[end](copy.read_bytes()))
+        copy.write_bytes(tail.log.read_bytes())
+        os.truncate(tail.log, 0)
+        tail.write(numbered(number))
+        found += numbers(tail.settle())
+    assert found == [*range(2, 9)]
+    tail.restart()
+    assert tail.counted() == []
