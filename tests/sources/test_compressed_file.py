@@ -225,3 +225,21 @@ def test_what_is_not_compressed(archive: Path) -> None:
     archive.write_bytes(numbered(*range(10)))
     with pytest.raises(OSError, match=r"\w"), opened(archive) as file:
         read_all(file)
+
+
+def test_the_mark_stays_until_all_was_passed_over(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is stopped while what was read before is gone through once more has read no less than before."""
+    content = numbered(*range(100))
+    mark = mark_of(content, 5000)
+    archive.write_bytes(gzip.compress(content))
+    monkeypatch.setattr("haproxy_log_exporter.sources.logfile.BLOCK", 1000)
+    monkeypatch.setattr("haproxy_log_exporter.sources.logfile._STEPS", 1)
+    with opened(archive, mark) as file:
+        device, inode = file.identity
+        for _ in range(mark.position // 1000):
+            assert file.mark() == mark._replace(path=str(archive), device=device, inode=inode)
+            assert file.read().chunk == b""
+            assert file.rest() is None
+        while file.rest() is None:
+            file.read()
+        assert file.mark().position == len(content)
