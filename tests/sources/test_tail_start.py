@@ -198,3 +198,19 @@ def test_the_first_truncation(tail: Tail) -> None:
     truncate_with_copy(tail.log, tail.beside(".1"))
     tail.write(numbered(4))
     assert tail.counted() == [3, 4]
+
+
+def test_inode_reuse_of_what_was_there(tail: Tail) -> None:
+    """What the log held at the start is left out of that file, not of a later one with its inode."""
+    tail.write(numbered(1, 2, 3))
+    tail.start()
+    tail.write(numbered(4))
+    shift(tail.log)
+    tail.write(numbered(5))
+    assert tail.counted() == [4, 5]
+    first = tail.beside(".1").rename(tail.directory / "kept")
+    assert tail.counted() == []
+    shift(tail.log)
+    first.write_bytes(numbered(6, 7))
+    first.rename(tail.log)
+    assert tail.counted() == [6, 7]
