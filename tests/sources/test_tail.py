@@ -1,80 +1,12 @@
 """Following files through growth, rotation and truncation."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from haproxy_log_exporter.metrics.shown import Condition
 from haproxy_log_exporter.sources.framing import LONGEST_LINE
-from haproxy_log_exporter.sources.tail import SCAN_SECONDS, FileSource
-
-
-class Clock:
-    """A clock that goes when it is told to."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.time
-
-
-class Tail:
-    """A source over a directory, and the clock that it looks at."""
-
-    def __init__(self, directory: Path) -> None:
-        self.clock = Clock()
-        self.directory = directory
-        self.log = directory / "haproxy.log"
-        self.source: FileSource
-
-    def start(self, pattern: str = "haproxy.log", *, from_beginning: bool = False) -> None:
-        """Follow a pattern in the directory."""
-        self.follow(pattern, from_beginning=from_beginning)
-
-    def follow(self, *patterns: str, from_beginning: bool) -> None:
-        """Follow several patterns in the directory."""
-        paths = [str(self.directory / pattern) for pattern in patterns]
-        self.source = FileSource(paths, from_beginning=from_beginning, now=self.clock)
-        self.source.start()
-
-    @property
-    def condition(self) -> Condition:
-        """How the first pattern stands."""
-        return self.source.conditions()[self.source.names[0]]
-
-    def write(self, data: bytes, path: Path | None = None) -> None:
-        """Append to the log, or another file."""
-        with (path or self.log).open("ab") as file:
-            file.write(data)
-
-    def scan(self, seconds: float = SCAN_SECONDS) -> bytes:
-        """Let time go by, then read all there is."""
-        self.clock.time += seconds
-        return self.read()
-
-    def read(self) -> bytes:
-        """Read all there is, whichever file it is from."""
-        found = b""
-        while lines := self.take():
-            found += lines
-        return found
-
-    def take(self) -> bytes:
-        """Read what comes in one turn."""
-        return b"".join(chunk.lines for chunk in self.source.read())
-
-
-@pytest.fixture
-def tail(tmp_path: Path) -> Iterator[Tail]:
-    """A tail that is stopped after the test."""
-    tail = Tail(tmp_path)
-    yield tail
-    tail.source.stop()
-    assert not any(Path(f"/proc/self/fd/{fd}").resolve().parent == tmp_path for fd in os.listdir("/proc/self/fd"))
+from tests.sources.tailing_files import Tail
 
 
 def test_what_is_there_at_the_start_is_left_out(tail: Tail) -> None:
@@ -202,17 +134,6 @@ def test_a_directory_is_no_log(tail: Tail, caplog: pytest.LogCaptureFixture) -> 
     tail.log.mkdir()
     tail.start()
     assert "is not a regular file" in caplog.text
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_permissions_that_come_later(tail: Tail) -> None:
-    """What the file held when it could not be read yet is left out, what came since is read."""
-    tail.write(b"old\n")
-    tail.log.chmod(0)
-    tail.start()
-    tail.log.chmod(0o600)
-    tail.write(b"new\n")
-    assert tail.scan() == b"new\n"
 
 
 def test_position_and_size(tail: Tail) -> None:
