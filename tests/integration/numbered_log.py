@@ -101,7 +101,8 @@ class Writer:
     def write_due(self) -> float:
         """Write a few of the lines that are due; tell how long to wait."""
         self._reopen_if_told()
-        self._pause_if_told()
+        if not self._rotation.within_lines:
+            self._pause_if_told()
         due = int((time.monotonic() - self._began) * self._rate) - self.lines
         self.write(min(due, LINES_A_WRITE))
         return 0.005 if due < LINES_A_WRITE else 0.0
@@ -113,10 +114,10 @@ class Writer:
         block = "".join(line(number, f"/n/{number % PATHS}") for number in numbers).encode()
         self.octets += len(block)
         cut = self._random.randint(0, len(block))
-        for part in filter(None, (block[:cut], block[cut:])):
-            if self._rotation.within_lines:
-                self._pause_if_told()
-            assert self._file.write(part) == len(part)
+        assert self._file.write(block[:cut]) == cut
+        if self._rotation.within_lines:
+            self._pause_if_told()
+        assert self._file.write(block[cut:]) == len(block) - cut
 
     def close(self) -> None:
         """Close the file."""

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
+from haproxy_log_exporter.service import FLUSH_SECONDS
 from tests.integration.numbered_log import BOUNDS, Rotation, Rotator, Writer, expected, line, repeating
 from tests.support import Exporter, serving, wait_until
 
 LINES = "haproxy_log_exporter_lines_total{"
 REQUESTS = "haproxy_log_requests_total{http_request_path="
 COUNTERS = ("_total", "_bucket", "_count", "_sum")
-MOMENTS = ("starting", "ready", "shown", "later")
+MOMENTS = ("starting", "ready", "shown", "flushing", "later")
 SCRAPE_SECONDS = 0.05
 DATAGRAMS = "udp://127.0.0.1:0"
 DATAGRAM_SECONDS = 0.005
@@ -42,7 +43,7 @@ class Load:
     def read(cls, environment: Mapping[str, str]) -> "Load":
         """Take what `make soak` gives; what it does not give is as for the short version."""
         return cls(
-            kills=int(environment.get("SOAK_KILLS", "8")),
+            kills=int(environment.get("SOAK_KILLS", "10")),
             seconds=float(environment.get("SOAK_SECONDS", "3")),
             rate=int(environment.get("SOAK_RATE", "20000")),
             seed=int(environment.get("SOAK_SEED", "1")),
@@ -191,11 +192,11 @@ class Survival:
                 exporter.stop(signal.SIGKILL)
                 with (self._folder / "messages").open("a") as file:
                     file.writelines(f"{message}\n" for message in [*exporter.messages, "--"])
-        gone = [message for message in exporter.messages if " is gone" in message]
-        assert [*gone, *self.scraper.problems[:5]] == []
+        problems = [message for message in exporter.messages if " is gone" in message] + self.scraper.problems[:5]
+        assert not problems, problems
 
     def _live_and_be_killed(self) -> None:
-        """Kill it while it starts, once it is ready, once it has shown something new, or later."""
+        """Kill it while it starts, once it is ready or has shown something new, when it flushes again, or later."""
         if not self._moments:
             self._moments = self._random.sample(MOMENTS, len(MOMENTS))
         moment, seconds = self._moments.pop(), self._random.random()
@@ -207,8 +208,10 @@ class Survival:
                 assert exporter.port
             if moment == "ready":
                 time.sleep(seconds / 10)
-            elif moment == "shown":
+            if moment in ("shown", "flushing"):
                 wait_until(lambda: self.scraper.counted > before, what="the next lines")
+            if moment == "flushing":
+                time.sleep(FLUSH_SECONDS - seconds / 10)
             elif moment == "later":
                 time.sleep(self.load.seconds * seconds)
             assert exporter.stop(signal.SIGKILL) == -signal.SIGKILL, exporter.messages
