@@ -1,5 +1,6 @@
 # make run      sets up the environment and starts the demo
 # make test     sets up, lints, type-checks and tests, on the newest libraries and on Debian's own
+# make soak     kills the exporter hundreds of times while its log is rotated, and counts the lines; a quarter of an hour
 # make bench    compares the speed with other programs'
 
 SHELL := /bin/bash
@@ -27,7 +28,7 @@ elif [ -n "$$missing" ]; then echo "not installed, so some of it is left out:" $
 endef
 WORKERS ?= 4
 
-.PHONY: run test lint types unit unit-debian programs bench clean
+.PHONY: run test lint types unit unit-debian programs soak bench clean
 
 run: $(VENV)/installed
 	@$(BIN)/haproxy-log-exporter demo
@@ -55,6 +56,13 @@ unit-debian: programs
 # Installs what is missing, where that can be done.
 programs:
 	@$(call install,$(PACKAGES))
+
+# SOAK_KILLS, SOAK_SECONDS, SOAK_RATE and SOAK_SEED say how much; the seed is told with the result.
+soak: export SOAK_KILLS ?= 100
+soak: export SOAK_SECONDS ?= 8
+soak: export SOAK_SEED ?= $(shell date +%s)
+soak: programs $(VENV)/developing
+	REQUIRE_PROGRAMS=1 $(BIN)/pytest -s --override-ini timeout=3600 tests/integration/test_survival.py
 
 bench: $(VENV)/developing
 	@$(call install,$(BENCH_PACKAGES))
