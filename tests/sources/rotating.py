@@ -36,7 +36,7 @@ PATIENCE = 8.0
 
 @dataclass(slots=True)
 class Line:
-    """A line that was written: of which log, what it is, whether an exporter ran then, and whether it is gone unread."""
+    """A line that was written: of which log, what it is, whether it was seen to, and whether it is gone unread."""
 
     log: str
     text: bytes
@@ -99,7 +99,9 @@ class Inodes:
 class Log:
     """A log with its writer, and the files that were rotated away from it, the newest first."""
 
-    def __init__(self, path: Path, clock: Clock, inodes: Inodes, lines: list[Line], names: str, *, appends: bool) -> None:
+    def __init__(
+        self, path: Path, clock: Clock, inodes: Inodes, lines: list[Line], names: str, *, appends: bool
+    ) -> None:
         """`lines` takes all lines in the order of their writing, `names` tells how rotated files are called."""
         self._inodes = inodes
         self.path = path

@@ -222,7 +222,6 @@ class Exporter:
 @contextmanager
 def virtual_time(clock: Clock, *, small: bool) -> Iterator[None]:
     """Let the tailer live by a clock, and be content with `small` lines and blocks."""
-    sizes = {"LONGEST_LINE": SMALL_LINE, "BLOCK": SMALL_BLOCK}
     with (
         mock.patch.object(tail, "time", clock),
         mock.patch.object(siblings, "time", clock),
@@ -231,8 +230,8 @@ def virtual_time(clock: Clock, *, small: bool) -> Iterator[None]:
             yield
             return
         with (
-            mock.patch.multiple(framing, **sizes),
-            mock.patch.multiple(logfile, **sizes),
+            mock.patch.multiple(framing, LONGEST_LINE=SMALL_LINE, BLOCK=SMALL_BLOCK),
+            mock.patch.multiple(logfile, LONGEST_LINE=SMALL_LINE, BLOCK=SMALL_BLOCK),
             mock.patch.object(progress, "LONGEST_LINE", SMALL_LINE),
             mock.patch.object(tail, "BLOCK", SMALL_BLOCK),
         ):

@@ -57,6 +57,7 @@ class Tailing(RuleBasedStateMachine):
                 log.write(site.line(), held_back=50)
             if variant.start == "end":
                 for stored in (*log.rotated, log.stored):
+                    assert stored
                     stored.leave_out()
         site.start()
 
