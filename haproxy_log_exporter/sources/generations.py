@@ -297,8 +297,6 @@ class Generations:
                 return False
         # While the path has led to the same file all along, what nobody knows has been copied from it.
         copies = self._identity is not None and not self._is_renamed
-        # What nobody knows may be a copy of the log, as long as that is not open.
-        waits = self._identity is not None and not self._live and self._identity not in self._shared.open
         readable = [each for each in siblings if each.version not in self._spoiled]
         self.known.drop_vague()
         matching = match(readable, self.known, self._live, self._files)
@@ -311,7 +309,7 @@ class Generations:
                     self._resume(sibling, known)
                 elif self._start and self._start.leaves(sibling, at_once):
                     self.known.marks.append(sibling.whole())
-                elif waits:
+                elif self._waits():
                     self._unsure = True
                 else:
                     self._open(sibling, None, continued=copies)
@@ -328,7 +326,7 @@ class Generations:
             self._shared.listings.forget()
             if not isinstance(problem, FileNotFoundError):
                 self._shared.complain(self.path, sibling.path, problem)
-        if not matching.problems:
+        if not matching.problems and not self._waits():
             self._start, self._is_renamed = None, False
         # What is missing may be what cannot be read; and the path's own file, as long as that cannot be opened.
         unreadable = {each.identity[1] for each in (*spoiled, *(each for each, _ in matching.problems))}
@@ -336,6 +334,10 @@ class Generations:
         left = [mark for mark in matching.left if mark.inode not in (here, *unreadable)]
         self.known.miss([mark for mark in left if mark.done or not unreadable], now)
         return any(isinstance(problem, FileNotFoundError) for _, problem in matching.problems)
+
+    def _waits(self) -> bool:
+        """Whether the log is not open yet, so that it cannot be told what is a copy of it."""
+        return self._identity is not None and not self._live and self._identity not in self._shared.open
 
     def _list_siblings(self) -> list[Sibling]:
         """List the files beside the path that are not open; those that are may have new names."""
@@ -382,9 +384,6 @@ class Generations:
         file.progress.continued |= continued
         if mark:
             self.known.marks.remove(mark)
-        self._insert(file)
-
-    def _insert(self, file: LogFile) -> None:
         logger.info("reading %s to its end: it was %s", file.path, self.path)
         self._files.append(file)
         self._files.sort(key=lambda each: each.modified)

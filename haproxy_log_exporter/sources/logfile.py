@@ -1,5 +1,6 @@
 """One log file that is open: plain, which may still grow, or compressed, which is what it is."""
 
+import errno
 import os
 from io import BufferedReader, FileIO
 from typing import Protocol
@@ -75,6 +76,7 @@ class PlainFile:
         self.size = found.st_size
         self._descriptor = descriptor
         self._looked_to = progress.position
+        self._written = found.st_mtime_ns
 
     @property
     def taken(self) -> int:
@@ -98,8 +100,10 @@ class PlainFile:
         progress = self.progress
         self.is_quiet = True
         for _ in range(_STEPS):
-            self.size = os.fstat(self._descriptor).st_size
-            if self.size < self._looked_to:
+            found = os.fstat(self._descriptor)
+            rewritten, self._written = found.st_mtime_ns != self._written, found.st_mtime_ns
+            self.size = found.st_size
+            if self.size < self._looked_to or (self.size == self._looked_to and rewritten and self.is_truncated()):
                 raise ChangedError
             if self.size == self._looked_to:
                 break
@@ -120,7 +124,7 @@ class PlainFile:
 
     def _leave_hole(self) -> None:
         """Go to where data is next: a hole may be as large as the file was before."""
-        data = _next_data(self._descriptor, self.progress.position)
+        data = _next_data(self._descriptor, self.progress.position, self.size - BLOCK)
         if data > self.progress.position:
             self.progress.jump(data)
             self._looked_to = data
@@ -264,12 +268,15 @@ class CompressedFile:
         os.close(self._descriptor)
 
 
-def _next_data(descriptor: int, position: int) -> int:
-    """Find where a file has data next: a hole may be as large as the file was before it was truncated."""
+def _next_data(descriptor: int, position: int, end: int = 0) -> int:
+    """Find where a file has data next: a hole may be as large as the file was before it was truncated.
+
+    Where there is no more data, that is at `end` at the earliest.
+    """
     try:
         return os.lseek(descriptor, position, os.SEEK_DATA)
-    except OSError:  # no more data, or a file system that does not know
-        return position
+    except OSError as error:  # else the file system does not know
+        return max(position, end) if error.errno == errno.ENXIO else position
 
 
 def open_descriptor(path: str) -> int:

@@ -73,7 +73,7 @@ def match(siblings: Sequence[Sibling], known: Known, live: PlainFile | None, rot
             mark = next((each for each in own if known.fits(sibling, each)), None)
             if mark:
                 matching.fit(sibling, mark)
-            elif sibling.size and not sibling.is_being_compressed():
+            elif sibling.is_named and sibling.size and not sibling.is_being_compressed():
                 others.append(sibling)
     taken = _resume_cut(matching, others)
     copied = _Copies(live, rotated, [*matching.found])

@@ -70,6 +70,7 @@ class Sibling:
     identity: Identity
     size: int
     modified: int
+    is_named: bool = True  # it is called as a rotated file of the log; else it has but the inode of one
     _beginning: bytes | None = field(default=None, compare=False)
 
     @property
@@ -189,7 +190,8 @@ def list_siblings(
                 continue
             if stat.S_ISREG(status.st_mode):
                 identity = (status.st_dev, status.st_ino)
-                found[identity] = Sibling(entry.path, identity, status.st_size, status.st_mtime_ns)
+                is_named = not names.isdisjoint(logs_of(entry.name))
+                found[identity] = Sibling(entry.path, identity, status.st_size, status.st_mtime_ns, is_named)
     return sorted(found.values(), key=lambda sibling: sibling.modified)
 
 
