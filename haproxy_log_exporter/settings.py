@@ -150,7 +150,7 @@ class Settings:
     )  # fmt: skip
     start: str = _knob(
         "end", "--start", read=_one_of("end", "beginning"), metavar="WHERE",
-        help="Where a file that is there at the start is read from: end or beginning.",
+        help="Where a file that is there at the first start is read from: end or beginning.",
     )  # fmt: skip
     state: str = _knob(
         "", "--state", read=_text, metavar="PATH",
