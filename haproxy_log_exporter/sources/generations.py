@@ -12,13 +12,13 @@ truncated, its mark fits the copy, and what was not read yet is read there.
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from haproxy_log_exporter.marks import Mark, Sample
+from haproxy_log_exporter.sources.due import Due
 from haproxy_log_exporter.sources.framing import Lines
-from haproxy_log_exporter.sources.known import SEARCH_SECONDS, Known
+from haproxy_log_exporter.sources.known import Known
 from haproxy_log_exporter.sources.logfile import (
     CompressedFile,
     Identity,
@@ -30,25 +30,14 @@ from haproxy_log_exporter.sources.logfile import (
 )
 from haproxy_log_exporter.sources.matching import Matching, match
 from haproxy_log_exporter.sources.progress import Progress
-from haproxy_log_exporter.sources.shared import Shared
-from haproxy_log_exporter.sources.siblings import Sibling, changed_at, identify, list_siblings
-from haproxy_log_exporter.sources.succession import read_next
+from haproxy_log_exporter.sources.shared import Shared, Start
+from haproxy_log_exporter.sources.siblings import Sibling, identify, list_siblings
+from haproxy_log_exporter.sources.succession import Turn, read_next
 
 logger = logging.getLogger(__name__)
 
 # So often, at once, a directory is listed again when files were renamed before they could be opened.
 _ATTEMPTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What is left out of files that are there when a path is first met: what the path holds, and files beside it.
-
-    `leaves` is asked of these, and whether it is asked at once, or later, where they could not be looked at before.
-    """
-
-    leaves_held: bool
-    leaves: Callable[[Sibling, bool], bool]
 
 
 class Generations:
@@ -65,11 +54,10 @@ class Generations:
         self._held: dict[Identity, int] = {}  # what files held that are left out, until they can be opened
         self._files: list[LogFile] = []  # those that were rotated away and are open, the oldest first
         self._live: PlainFile | None = None
-        self._listed: dict[str, int] = {}
-        self._search_until = 0.0
+        self._due = Due()
+        self._searched: tuple[Identity, int] | None = None  # of which file, before it was read for the first time
         self._is_met = False
         self._is_renamed = False  # since the last search, the path has come to lead to another file
-        self._unsure = True  # what is there could not be told for sure
         self._identity: Identity | None = None  # of what the path leads to
         self._spoiled: set[tuple[Identity, int, int]] = set()  # versions of files that cannot be read
 
@@ -132,7 +120,7 @@ class Generations:
         # What is known of a path that was not looked at for a while may be in its place, if it is nowhere else.
         if self._identity and not self._live and (was_renamed or not self.known.marks):
             self._open_live(self._identity)
-        if self._start or self._may_have_rotated(now):
+        if self._start or self._due.is_due(now, self._directories(), self.known):
             problem = self._search_well(now, at_once=at_once) or problem
         if self._identity and not self._live:
             self._open_live(self._identity)
@@ -165,16 +153,38 @@ class Generations:
 
     def read(self) -> Lines:
         """Take the next whole lines of the oldest file that has any, up to a block."""
-        turn = read_next(self._files, self._live, self._shared.now())
+        now = self._shared.now()
+        live = None if self._is_unread() else self._live
+        turn = read_next(self._files, live, now)
+        if self._live and not live and turn == Turn() and not self._finds_older(now):
+            turn = read_next(self._files, self._live, now)
         for file in turn.done:
             self._close(file)
-            self._search_until = self._shared.now() + SEARCH_SECONDS
+            self._due.expect(now)
             self.known.marks.append(file.mark()._replace(done=True, continued=False))
         for file, error in turn.failed:
             self._fail(file, error)
         if turn.changed:
             self._changed(turn.changed)
         return turn.lines
+
+    def _is_unread(self) -> bool:
+        """Whether nothing of the log was taken yet, and there is something now."""
+        live = self._live
+        if not live or live.progress.position:
+            return False
+        with suppress(OSError):  # reading it tells
+            live.measure()
+        return live.size > 0 and (live.identity, live.size) != self._searched
+
+    def _finds_older(self, now: float) -> bool:
+        """Search once more: it cannot be told by the log whether it was copied and truncated since the last search."""
+        assert self._live
+        self._searched = (self._live.identity, self._live.size)
+        before = [*self._files]
+        self._shared.listings.forget()
+        self._search_well(now, at_once=False)
+        return before != self._files
 
     def _open_files(self) -> Iterator[LogFile]:
         yield from self._files
@@ -192,7 +202,7 @@ class Generations:
             try:
                 self._search(self._shared.now())
             except OSError as error:
-                self._unsure = True
+                self._due.unsure = True
                 self._shared.complain(self.path, file.path, error)
             return
         # It begins as the file of its mark, and holds less: it was copied earlier. That file may be elsewhere.
@@ -200,7 +210,7 @@ class Generations:
         mark = file.mark()
         self.known.marks.append(mark._replace(done=True, continued=True, position=0, tail=Sample()))
         self.known.marks.append(mark._replace(device=0, inode=0))
-        self._unsure = True
+        self._due.unsure = True
 
     def _fail(self, file: LogFile, error: OSError) -> None:
         """Close what cannot be read; the next look tries again."""
@@ -209,12 +219,12 @@ class Generations:
         self.known.marks.append(file.mark())
         if isinstance(file, CompressedFile):
             self._spoiled.add((file.identity, file.size, file.modified))
-        self._unsure = True
+        self._due.unsure = True
 
     def _rotated(self, file: LogFile) -> None:
         logger.info("%s was rotated", file.path)
         self.rotations += 1
-        self._search_until = self._shared.now() + SEARCH_SECONDS
+        self._due.expect(self._shared.now())
 
     def _go_on(self, identity: Identity) -> None:
         """Open the path's file if it is one that is known; where it is open already, it has its name back. OSError."""
@@ -260,16 +270,6 @@ class Generations:
         logger.info("following %s from byte %d", self.path, live.progress.position)
         return True
 
-    def _may_have_rotated(self, now: float) -> bool:
-        """Whether it has to be looked for files that were rotated away."""
-        return (
-            self._unsure
-            or bool(self.known.missing)
-            or now < self._search_until
-            or any(changed_at(directory) != self._listed.get(directory, 0) for directory in self._directories())
-            or self.known.has_grown()
-        )
-
     def _directories(self) -> set[str]:
         paths = [
             self.path,
@@ -288,9 +288,7 @@ class Generations:
             OSError: where a directory cannot be listed.
         """
         siblings = self._list_siblings()
-        self._unsure = False
-        moments = {directory: self._shared.listings.changed_at(directory) for directory in self._directories()}
-        self._listed = {directory: moment for directory, moment in moments.items() if moment is not None}
+        self._due.listed(self._directories(), self._shared.listings)
         for file in self._open_files():
             if file.is_truncated():  # before its copy is taken for a file that nobody knows
                 self._changed(file)
@@ -300,7 +298,7 @@ class Generations:
         readable = [each for each in siblings if each.version not in self._spoiled]
         self.known.drop_vague()
         matching = match(readable, self.known, self._live, self._files)
-        self._unsure |= not matching.is_sure
+        self._due.unsure |= not matching.is_sure
         for mark in matching.superseded:
             self.known.marks.remove(mark)
         for sibling, known in matching.found:
@@ -310,7 +308,7 @@ class Generations:
                 elif self._start and self._start.leaves(sibling, at_once):
                     self.known.marks.append(sibling.whole())
                 elif self._waits():
-                    self._unsure = True
+                    self._due.unsure = True
                 else:
                     self._open(sibling, None, continued=copies)
         for sibling in matching.copies:
@@ -322,7 +320,7 @@ class Generations:
     def _conclude(self, matching: Matching, spoiled: Sequence[Sibling], now: float) -> bool:
         """See to what could not be read or was not found; tell whether what had just been listed was gone."""
         for sibling, problem in matching.problems:
-            self._unsure = True
+            self._due.unsure = True
             self._shared.listings.forget()
             if not isinstance(problem, FileNotFoundError):
                 self._shared.complain(self.path, sibling.path, problem)

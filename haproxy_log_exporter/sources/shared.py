@@ -1,11 +1,11 @@
-"""What the generations of all paths share."""
+"""What the generations of all paths share, and how they begin."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from haproxy_log_exporter.sources.known import Known
 from haproxy_log_exporter.sources.logfile import Identity
-from haproxy_log_exporter.sources.siblings import Listings
+from haproxy_log_exporter.sources.siblings import Listings, Sibling
 
 
 @dataclass(slots=True)
@@ -32,3 +32,14 @@ class Shared:
                 for mark in each.marks:
                     self._owners.setdefault(mark.inode, []).append(each)
         return self._owners.get(inode, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is left out of files that are there when a path is first met: what the path holds, and files beside it.
+
+    `leaves` is asked of these, and whether it is asked at once, or later, where they could not be looked at before.
+    """
+
+    leaves_held: bool
+    leaves: Callable[[Sibling, bool], bool]

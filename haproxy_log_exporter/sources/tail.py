@@ -15,9 +15,9 @@ from haproxy_log_exporter.marks import Mark
 from haproxy_log_exporter.metrics.shown import Condition
 from haproxy_log_exporter.sources.base import Chunk
 from haproxy_log_exporter.sources.framing import BLOCK
-from haproxy_log_exporter.sources.generations import Generations, Start
+from haproxy_log_exporter.sources.generations import Generations
 from haproxy_log_exporter.sources.patterns import Patterns
-from haproxy_log_exporter.sources.shared import Shared
+from haproxy_log_exporter.sources.shared import Shared, Start
 from haproxy_log_exporter.sources.siblings import Sibling, is_generation, logs_of
 
 logger = logging.getLogger(__name__)
