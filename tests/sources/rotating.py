@@ -99,7 +99,9 @@ class Inodes:
 class Log:
     """A log with its writer, and the files that were rotated away from it, the newest first."""
 
-    def __init__(self, path: Path, clock: Clock, inodes: Inodes, lines: list[Line], names: str, *, appends: bool) -> None:
+    def __init__(
+        self, path: Path, clock: Clock, inodes: Inodes, lines: list[Line], names: str, *, appends: bool
+    ) -> None:
         """`lines` takes all lines in the order of their writing, `names` tells how rotated files are called."""
         self._inodes = inodes
         self.path = path

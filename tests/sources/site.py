@@ -152,7 +152,9 @@ class Site:
         tally = self._intake.tally
         results = {"counted": tally.counted, "notice": 0, "filtered": 0, "rejected": tally.rejected}
         lines = {dict(labels)["result"]: value for (name, labels), value in shown.items() if name == LINES}
-        assert (wrong, lines) == ({}, results), f"of these requests, found and expected: {wrong}; {lines}, not {results}"
+        assert (wrong, lines) == ({}, results), (
+            f"of these requests, found and expected: {wrong}; {lines}, not {results}"
+        )
 
 
 def _path(labels: frozenset[tuple[str, str]]) -> str:
@@ -161,14 +163,19 @@ def _path(labels: frozenset[tuple[str, str]]) -> str:
 
 def _cri(text: str, number: int) -> str:
     """Write a line as containerd does, in two parts."""
-    stamps = [f"2026-11-20T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}.{part:09}Z stdout" for part in (1, 2)]
+    stamps = [
+        f"2026-11-20T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}.{part:09}Z stdout" for part in (1, 2)
+    ]
     return f"{stamps[0]} P {text[:60]}\n{stamps[1]} F {text[60:]}"
 
 
 def _docker(text: str, number: int) -> str:
     """Write a line as Docker's json-file does, in two parts."""
     return "".join(
-        json.dumps({"log": part, "stream": "stdout", "time": f"2026-11-20T04:30:27.{number:09}Z"}, separators=(",", ":")) + "\n"
+        json.dumps(
+            {"log": part, "stream": "stdout", "time": f"2026-11-20T04:30:27.{number:09}Z"}, separators=(",", ":")
+        )
+        + "\n"
         for part in (text[:60], text[60:])
     )
 
