@@ -113,3 +113,13 @@ def test_the_beginning_behind_a_hole(log: Path) -> None:
     with descriptor_of(log) as descriptor:
         assert read_beginning(descriptor) == numbered(*range(20))[:HEAD]
     assert time.process_time() - began < 1
+
+
+def test_nuls_that_are_still_to_come(log: Path) -> None:
+    """As on a network file system, where a file may be seen to have grown before what was written is there."""
+    size = log.stat().st_size
+    os.truncate(log, size + 200)
+    with opened(log) as file:
+        assert numbers(read_all(file)) == [*range(10)]
+        write_behind_hole(log, size, numbered(10, 11, 12))
+        assert numbers(read_all(file)) == [10, 11, 12]

@@ -1,6 +1,6 @@
 """How far the lines of a file are taken, whatever blocks it comes in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -36,6 +36,13 @@ class Taken(NamedTuple):
     skipping: bool
 
 
+class Cut(NamedTuple):
+    """Where a block ends, and whether the file does so, too, when it is read."""
+
+    place: int
+    at_end: bool = False
+
+
 def expect(content: bytes) -> Taken:
     """Tell what has to be taken of a file."""
     lines, overlong, position = b"", 0, 0
@@ -56,15 +63,15 @@ def _nuls(content: bytes) -> int:
     return len(content) - len(content.lstrip(b"\0"))
 
 
-def feed(content: bytes, cuts: list[int]) -> tuple[Progress, bytes, int]:
+def feed(content: bytes, cuts: Sequence[Cut]) -> tuple[Progress, bytes, int]:
     """Take a file that grows up to each cut in turn, as it is read: with what was taken last before it."""
     at, lines, overlong = Progress(), b"", 0
     end = len(content)
-    for cut in [*sorted(cut for cut in cuts if cut < end), end, end]:  # the last block may leave something
+    for cut in [*sorted(cut for cut in cuts if cut.place < end), Cut(end), Cut(end)]:
         known = len(at.tail)
-        block = content[at.position - known : cut]
+        block = content[at.position - known : max(at.position, cut.place)]
         assert block.startswith(at.tail)
-        found = at.advance(block, known)
+        found = at.advance(block, known, at_end=cut.at_end)
         lines, overlong = lines + found.chunk, overlong + found.overlong
     return at, lines, overlong
 
@@ -74,12 +81,12 @@ longer = st.integers(LONGEST - 1, 3 * LONGEST).map(lambda size: b"x" * size)
 nuls = st.integers(1, 3 * LONGEST).map(bytes)
 pieces = st.lists(text | longer | nuls | st.just(b"\n"), max_size=25)
 files = pieces.map(b"".join)
-cuts = st.lists(st.integers(0, 300), max_size=12)
+cuts = st.lists(st.builds(Cut, st.integers(0, 300), st.booleans()), max_size=12)
 
 
 @settings(max_examples=300)
 @given(files, cuts)
-def test_any_blocks_give_the_same_lines(content: bytes, cuts: list[int]) -> None:
+def test_any_blocks_give_the_same_lines(content: bytes, cuts: list[Cut]) -> None:
     """However a file grows: the same lines, longer ones counted once, NULs before lines left out, the same position."""
     at, lines, overlong = feed(content, cuts)
     assert Taken(lines, overlong, at.origin, at.position, at.skipping) == expect(content)
@@ -87,7 +94,7 @@ def test_any_blocks_give_the_same_lines(content: bytes, cuts: list[int]) -> None
 
 @settings(max_examples=300)
 @given(files, cuts)
-def test_any_blocks_give_the_same_samples(content: bytes, cuts: list[int]) -> None:
+def test_any_blocks_give_the_same_samples(content: bytes, cuts: list[Cut]) -> None:
     """The head is of the first bytes that were taken, from the origin on; the tail is of the last ones."""
     at, _, _ = feed(content, cuts)
     assert at.head == content[at.origin : at.position][:HEAD]
@@ -96,7 +103,7 @@ def test_any_blocks_give_the_same_samples(content: bytes, cuts: list[int]) -> No
 
 @settings(max_examples=300)
 @given(files, cuts, files, cuts)
-def test_what_was_marked_is_known_again(content: bytes, cuts: list[int], more: bytes, others: list[int]) -> None:
+def test_what_was_marked_is_known_again(content: bytes, cuts: list[Cut], more: bytes, others: list[Cut]) -> None:
     """A mark fits what it was made of, however that is read, and all that it tells is there."""
     at, _, _ = feed(content, cuts)
     again, _, _ = feed(content, others)
@@ -124,12 +131,12 @@ def test_another_byte_is_another_file(content: bytes, data: st.DataObject) -> No
 
 @settings(max_examples=300)
 @given(files, cuts)
-def test_passing_over_is_like_taking(content: bytes, cuts: list[int]) -> None:
+def test_passing_over_is_like_taking(content: bytes, cuts: list[Cut]) -> None:
     """What was taken before gives the same samples when it is passed over, in any blocks."""
     at, _, _ = feed(content, [])
     passed = Progress()
     passed.jump(at.origin)
-    bounds = sorted({at.origin, at.position, *(cut for cut in cuts if at.origin < cut < at.position)})
+    bounds = sorted({at.origin, at.position, *(cut.place for cut in cuts if at.origin < cut.place < at.position)})
     for begin, end in pairwise(bounds):
         passed.pass_over(content[begin:end])
     assert passed.fits(at.mark("", (0, 0)))
@@ -153,7 +160,7 @@ def test_a_line_that_was_too_long_ends_with_its_file() -> None:
 
 def test_the_beginning_of_a_line_that_is_too_long_is_known() -> None:
     """A mark within such a line says so, for the rest of it is no line."""
-    at, lines, overlong = feed(b"x" * 30, [25])
+    at, lines, overlong = feed(b"x" * 30, [Cut(25)])
     assert (lines, overlong, at.position) == (b"", 1, 30)
     assert at.mark("", (0, 0)).skipping
 
@@ -188,3 +195,12 @@ def test_no_bytes_have_no_digest() -> None:
     assert sample(b"") == Sample()
     assert sample(b"a") != sample(b"b")
     assert sample(b"a").size == 1
+
+
+def test_nuls_that_may_become_lines() -> None:
+    """At the end of a file they may be what is still to come, as on a network file system; behind them is a line."""
+    at = Progress()
+    assert at.advance(b"ab\n" + bytes(5), at_end=True).chunk == b"ab\n"
+    assert at.position == 3
+    assert at.advance(b"ab\ncd\nef\n", 3, at_end=True).chunk == b"cd\nef\n"
+    assert at.advance(b"ab\ncd\nef\n" + bytes(5) + b"gh\n", 9, at_end=True).chunk == b"gh\n"

@@ -152,10 +152,11 @@ def test_a_log_that_cannot_be_read_after_a_restart(public: Tail) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o711, 0])
-def test_a_directory_without_permissions(public: Tail, mode: int) -> None:
+@pytest.mark.parametrize("pattern", ["haproxy.log", "haproxy*.log", "haproxy.log*"])
+def test_a_directory_without_permissions(public: Tail, mode: int, pattern: str) -> None:
     """It cannot be looked into, or not be listed: nothing is lost or counted twice when that is over."""
     public.write(numbered(1))
-    start(public, from_beginning=True)
+    start(public, pattern, from_beginning=True)
     assert counted(public) == [1]
     found: list[int] = []
     for number in (2, 4):

@@ -13,6 +13,7 @@ from tests.sources.tailing_files import (
     compress,
     numbered,
     numbers,
+    rotate,
     shift,
     truncate_with_copy,
 )
@@ -65,6 +66,23 @@ def test_the_link_leads_elsewhere_after_a_restart(tail: Tail, target: Path) -> N
     tail.stop()
     append(target, numbered(3))
     other = target.with_name("1.log")
+    append(other, numbered(4))
+    tail.log.unlink()
+    tail.log.symlink_to(other)
+    tail.again()
+    assert tail.counted() == [3, 4]
+
+
+@ENDS
+def test_the_link_leads_to_what_was_rotated_elsewhere(tail: Tail, target: Path, end: str) -> None:
+    """All that was written there since it leads there is read, though nobody has seen any of it."""
+    tail.start(from_beginning=True)
+    assert numbers(tail.read()) == [0, 1, 2]
+    tail.stop()
+    other = target.parent.with_name("other") / target.name
+    other.parent.mkdir()
+    append(other, numbered(3))
+    rotate(other, end=end)
     append(other, numbered(4))
     tail.log.unlink()
     tail.log.symlink_to(other)

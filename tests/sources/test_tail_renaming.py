@@ -1,8 +1,5 @@
 """Logs that are renamed when they are rotated, while they are followed."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from tests.sources.tailing_files import (
@@ -58,6 +55,7 @@ def test_a_rotated_file_grows_after_it_was_closed(tail: Tail) -> None:
     assert tail.counted() == [2, 3]
     for number in (4, 5):
         age(tail.directory)
+        assert tail.counted() == []
         tail.write(numbered(number), tail.beside(".1"))
         assert tail.counted() == [number]
         assert tail.descriptors() == [str(tail.log)]
@@ -241,45 +239,3 @@ def test_a_line_at_the_end_that_is_too_long(tail: Tail, end: str) -> None:
         tail.again()
     tail.write(numbered(3))
     assert tail.counted() == [2, 3]
-
-
-def test_marks_are_forgotten_with_their_files(tail: Tail) -> None:
-    """However often a log is rotated, what is known of it is bounded by what is there."""
-    found = []
-    for number in range(3, 33):
-        shift(tail.log)
-        tail.beside(".4").unlink(missing_ok=True)
-        tail.write(numbered(number))
-        found += numbers(tail.scan(4))
-    found += tail.counted()
-    assert found == [*range(2, 33)]
-    assert [os.path.basename(mark.path) for mark in tail.marks] == [
-        "haproxy.log.3",
-        "haproxy.log.2",
-        "haproxy.log.1",
-        "haproxy.log",
-    ]
-    assert tail.condition.rotations == 30
-
-
-def test_a_quiet_directory_is_not_listed(tail: Tail, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing has changed nothing is looked for; a change is noticed."""
-    assert tail.counted() == [2]
-    age(tail.directory)
-    assert tail.counted() == []
-    listed: list[str] = []
-    real = os.scandir
-
-    def scan(directory: str) -> object:
-        listed.append(directory)
-        return real(directory)
-
-    monkeypatch.setattr("haproxy_log_exporter.sources.siblings.os.scandir", scan)
-    tail.write(numbered(3))
-    assert tail.counted() == [3]
-    assert not listed
-    shift(tail.log)
-    age(tail.directory, seconds=100)
-    tail.write(numbered(4), Path(tail.beside(".1")))
-    assert tail.counted() == [4]
-    assert listed
