@@ -1,12 +1,19 @@
-"""A state for tests that takes its time or fails, as it is told."""
+"""A state for tests that takes its time or fails, as it is told, and a flusher over it."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from haproxy_log_exporter.errors import OperationError
+from haproxy_log_exporter.flushing import Flusher
+from haproxy_log_exporter.marks import Streams
 from haproxy_log_exporter.metrics.layout import Layout
+from haproxy_log_exporter.metrics.shown import Condition
 from haproxy_log_exporter.state import Commit, State
+from tests.pipelines import HTTP, build, samples_of
+from tests.support import total
+
+REQUESTS = "haproxy_log_requests_total"
 
 
 class Disk(State):
@@ -63,3 +70,33 @@ class Disk(State):
 def lines_of(layout: Layout, packed: int) -> int:
     """Count the lines of all kinds in a total."""
     return sum(layout.lanes(packed)[: len(layout.kinds)])
+
+
+class Desk:
+    """A pipeline and its flusher, over a disk."""
+
+    def __init__(self, state: State | None) -> None:
+        self.pipeline = build("httplog", labels=("http_request_path",), metrics=("requests_total",))
+        self.refused = 0
+        self.flusher = Flusher(self.pipeline, state, lambda: self.refused)
+        self.told = threading.Event()
+
+    def count(self, lines: int, path: str = "/a") -> None:
+        """Take lines."""
+        line = HTTP.replace(b"/a", path.encode()) + b"\n"
+        self.pipeline.take(line * lines, self.pipeline.intake("log"))
+
+    def begin(self, conditions: Mapping[str, Condition] | None = None, streams: Streams | None = None) -> None:
+        """Let a batch be kept."""
+        self.told.clear()
+        self.flusher.begin(conditions or {}, streams or {}, {}, self.told.set)
+
+    def flush(self) -> None:
+        """Let a batch be kept, and wait for it."""
+        self.begin()
+        assert self.flusher.settle(30)
+
+    def shown(self) -> tuple[float, int]:
+        """The requests and the lines of the source that are shown."""
+        tally = self.pipeline.shown().tallies.get("log")
+        return total(samples_of(self.pipeline), REQUESTS), tally.counted if tally else 0

@@ -142,7 +142,8 @@ def small_disk(path: Path, kibibytes: int) -> Iterator[Path]:
     options = ["-t", "tmpfs", "-o", f"size={kibibytes}k,mode=700", "tmpfs", str(path)]
     done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
     if done.returncode:
-        message = f"a file system cannot be mounted: {done.stderr.strip()}"
+        reason, _, _ = done.stderr.partition("\n")
+        message = f"a file system cannot be mounted: {reason}"
         if os.environ.get("REQUIRE_PROGRAMS"):
             pytest.fail(message)
         pytest.skip(message)

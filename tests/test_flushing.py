@@ -1,51 +1,18 @@
 import logging
 import threading
-from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from haproxy_log_exporter import flushing as flushing_module
 from haproxy_log_exporter.errors import OperationError
-from haproxy_log_exporter.flushing import Flusher
-from haproxy_log_exporter.marks import Kept, Mark, Streams
+from haproxy_log_exporter.marks import Kept, Mark
 from haproxy_log_exporter.metrics.shown import Condition
-from haproxy_log_exporter.state import Commit, State
-from tests.disks import Disk
-from tests.pipelines import HTTP, NOISE, NOTICE, TCP, build, samples_of
+from haproxy_log_exporter.state import Commit
+from tests.disks import Desk, Disk
+from tests.pipelines import HTTP, NOISE, NOTICE, TCP
 from tests.states import opened
-from tests.support import total
-
-REQUESTS = "haproxy_log_requests_total"
-
-
-class Desk:
-    """A pipeline and its flusher, over a disk."""
-
-    def __init__(self, state: State | None) -> None:
-        self.pipeline = build("httplog", labels=("http_request_path",), metrics=("requests_total",))
-        self.refused = 0
-        self.flusher = Flusher(self.pipeline, state, lambda: self.refused)
-        self.told = threading.Event()
-
-    def count(self, lines: int, path: str = "/a") -> None:
-        """Take lines."""
-        line = HTTP.replace(b"/a", path.encode()) + b"\n"
-        self.pipeline.take(line * lines, self.pipeline.intake("log"))
-
-    def begin(self, conditions: Mapping[str, Condition] | None = None, streams: Streams | None = None) -> None:
-        """Let a batch be kept."""
-        self.told.clear()
-        self.flusher.begin(conditions or {}, streams or {}, {}, self.told.set)
-
-    def flush(self) -> None:
-        """Let a batch be kept, and wait for it."""
-        self.begin()
-        assert self.flusher.settle(30)
-
-    def shown(self) -> tuple[float, int]:
-        """The requests and the lines of the source that are shown."""
-        tally = self.pipeline.shown().tallies.get("log")
-        return total(samples_of(self.pipeline), REQUESTS), tally.counted if tally else 0
 
 
 def test_without_a_state_a_batch_is_shown_at_once() -> None:
@@ -180,6 +147,50 @@ def test_bug_in_the_thread_is_raised_in_settle() -> None:
     disk.bug = None
     desk.flush()
     assert desk.shown() == (1, 1)
+
+
+def test_commit_that_takes_long_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told after five seconds, for nothing new is shown; it is none any more once it is over, however it ends."""
+    disk = Disk()
+    desk = Desk(disk)
+    moment = [1000.0]
+    monkeypatch.setattr(flushing_module, "time", SimpleNamespace(monotonic=lambda: moment[0]))
+    for problem in ("", "full"):
+        desk.count(1)
+        with disk.held_up():
+            desk.begin()
+            moment[0] += 5.0
+            assert desk.flusher.problem == ""
+            moment[0] += 2.0
+            assert desk.flusher.problem == "the state has been written to for 7 s"
+            disk.problem = problem
+        assert desk.told.wait(30)
+        assert desk.flusher.settle()
+        assert desk.flusher.problem == problem
+        moment[0] += 3600.0
+        assert desk.flusher.problem == problem
+
+
+def test_thread_that_cannot_start_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process may have no more threads for a while: the batch waits for the next one."""
+    disk = Disk()
+    desk = Desk(disk)
+    desk.count(1)
+
+    def refuse_thread(_: threading.Thread) -> None:
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse_thread)
+        desk.flush()
+    assert desk.flusher.problem == "can't start new thread"
+    assert desk.shown() == (0, 0)
+    desk.count(2)
+    desk.flush()
+    assert desk.flusher.problem == ""
+    assert desk.shown() == (3, 3)
+    assert disk.committed == {"/a": 3}
 
 
 def test_idle_flusher_writes_nothing() -> None:
