@@ -80,7 +80,18 @@ class Patterns:
 
 
 def _may_be_log(path: str) -> bool:
-    return os.path.lexists(path) and not os.path.isdir(path)
+    return may_exist(path) and not os.path.isdir(path)
+
+
+def may_exist(path: str) -> bool:
+    """Whether there is something by a name, or it cannot be told."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _names(pattern: str, path: str) -> bool:

@@ -16,7 +16,7 @@ from haproxy_log_exporter.metrics.shown import Condition
 from haproxy_log_exporter.sources.base import Chunk
 from haproxy_log_exporter.sources.framing import BLOCK
 from haproxy_log_exporter.sources.generations import Generations
-from haproxy_log_exporter.sources.patterns import Patterns
+from haproxy_log_exporter.sources.patterns import Patterns, may_exist
 from haproxy_log_exporter.sources.shared import Shared, Start
 from haproxy_log_exporter.sources.siblings import Sibling, is_generation, logs_of
 
@@ -80,7 +80,7 @@ class FileSource:
             self._since.setdefault(name, time.time())
         self._scan(at_start=True)
         self._known = {
-            path: marks for path, marks in self._known.items() if any(os.path.exists(mark.path) for mark in marks)
+            path: marks for path, marks in self._known.items() if any(may_exist(mark.path) for mark in marks)
         }
 
     def fileno(self) -> int | None:
@@ -187,7 +187,7 @@ class FileSource:
         del self._shared.known[path]
         self._count_rotations(name, generations)
         self._over.append(Chunk(name, b"", 0, path, last=True))
-        if marks := tuple(mark for mark in generations.marks() if os.path.exists(mark.path)):
+        if marks := tuple(mark for mark in generations.marks() if may_exist(mark.path)):
             self._known[path] = marks
         generations.stop()
 
@@ -224,4 +224,4 @@ def _by_log(paths: Iterable[str]) -> dict[str, list[str]]:
 
 def _is_waited_for(path: str, generations: Generations) -> bool:
     """Whether a path that leads nowhere may come back: files are there that were rotated away from it."""
-    return not os.path.exists(path) and any(os.path.exists(mark.path) for mark in generations.marks())
+    return not may_exist(path) and any(may_exist(mark.path) for mark in generations.marks())
