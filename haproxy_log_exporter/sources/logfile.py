@@ -153,7 +153,7 @@ class PlainFile:
     def beginning(self) -> bytes:
         """Give its first bytes as they are now, behind NULs; OSError where it cannot be read."""
         head = self.progress.head
-        return head if len(head) == HEAD else os.pread(self._descriptor, HEAD, self.progress.origin).lstrip(b"\0")
+        return head if len(head) == HEAD else read_beginning(self._descriptor)
 
     def rest(self) -> bytes | None:
         """Give what is behind the last newline, once all before it was taken; OSError where it cannot be read."""

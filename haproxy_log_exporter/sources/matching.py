@@ -115,7 +115,9 @@ def _match_other(matching: Matching, sibling: Sibling, copied: "_Copies") -> Non
     known = [mark for mark in matching.left if mark.done and mark.is_telling]
     if matching.find(sibling, [mark for mark in known if mark.is_copy and sibling.is_of(mark)]):
         return
-    if live := copied.is_of_live(sibling):
+    if not sibling.beginning():  # nothing but NULs so far
+        matching.is_sure = False
+    elif live := copied.is_of_live(sibling):
         # By what was taken of the log, the copy will be known when the log is truncated.
         if live.progress.head:
             matching.copies.append(sibling)

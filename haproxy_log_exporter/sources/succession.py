@@ -78,5 +78,5 @@ def _join(begun: list[tuple[LogFile, bytes]], lines: Lines, turn: Turn) -> Lines
         turn.done.append(file)
     if not begun or not lines.chunk:  # the rest is too long, and so is the line
         return lines
-    joined = drop_overlong(b"".join(rest for _, rest in begun) + lines.chunk)
+    joined = drop_overlong(b"".join(rest.lstrip(b"\0") for _, rest in begun) + lines.chunk)
     return Lines(joined.chunk, joined.overlong + lines.overlong)
