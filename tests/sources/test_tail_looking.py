@@ -32,7 +32,7 @@ def test_what_is_known_while_it_is_read(tail: Tail) -> None:
 
 
 def test_marks_are_forgotten_with_their_files(tail: Tail, caplog: pytest.LogCaptureFixture) -> None:
-    """However often a log is rotated, what is known of it is bounded by what is there; that nothing is lost is no news."""
+    """However often a log is rotated, what is known of it is bounded by what is there, and that is no news."""
     found = []
     for number in range(3, 33):
         shift(tail.log)
