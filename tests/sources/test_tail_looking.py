@@ -31,8 +31,8 @@ def test_what_is_known_while_it_is_read(tail: Tail) -> None:
     assert (log.path, log.position, log.done) == (str(tail.log), len(numbered(3)), False)
 
 
-def test_marks_are_forgotten_with_their_files(tail: Tail) -> None:
-    """However often a log is rotated, what is known of it is bounded by what is there."""
+def test_marks_are_forgotten_with_their_files(tail: Tail, caplog: pytest.LogCaptureFixture) -> None:
+    """However often a log is rotated, what is known of it is bounded by what is there, and that is no news."""
     found = []
     for number in range(3, 33):
         shift(tail.log)
@@ -48,6 +48,7 @@ def test_marks_are_forgotten_with_their_files(tail: Tail) -> None:
         "haproxy.log",
     ]
     assert tail.condition.rotations == 30
+    assert "is gone" not in caplog.text
 
 
 def test_marks_are_forgotten_in_a_quiet_directory(tail: Tail) -> None:
