@@ -356,11 +356,13 @@ class Generations:
         at = mark._replace(path=sibling.path, device=device, inode=inode)
         if not same and not mark.done and self._identity and mark.inode == self._identity[1]:
             at = at._replace(continued=True)  # the log was truncated, and goes on
-        if not sibling.is_compressed:
-            if sibling.size == mark.position:
-                at = at._replace(done=True)
-            elif mark.is_copy or (mark.done and not same):
-                at = at._replace(position=sibling.size, tail=Sample())
+        if sibling.is_compressed:
+            if mark.done and not same and not mark.is_copy and sibling.has_more_than(mark):
+                at = at._replace(done=False)  # it was written to between the last look and its compression
+        elif mark.is_copy or (mark.done and not same):
+            at = at._replace(position=sibling.size, tail=Sample())
+        elif not same and sibling.size == mark.position:
+            at = at._replace(done=True)
         self.known.replace(mark, at)
         if not at.done or (not sibling.is_compressed and at.position < sibling.size):
             self._open(sibling, at)

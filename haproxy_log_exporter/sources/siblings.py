@@ -78,9 +78,14 @@ class Sibling:
         """Whether its name says so."""
         return self.path.endswith(SUFFIXES)
 
+    @property
+    def plain_path(self) -> str:
+        """What it was called before it was compressed."""
+        return os.path.splitext(self.path)[0]
+
     def is_being_compressed(self) -> bool:
         """Whether what it is made of is there still."""
-        return self.is_compressed and os.path.exists(os.path.splitext(self.path)[0])
+        return self.is_compressed and os.path.exists(self.plain_path)
 
     @property
     def version(self) -> Version:
@@ -105,13 +110,21 @@ class Sibling:
         with self._opened() as descriptor:
             return taken_up_to(descriptor, self.size).mark(self.path, self.identity)._replace(done=True)
 
+    def has_more_than(self, mark: Mark) -> bool:
+        """Whether a gzip file has another size, uncompressed, than what was taken; others do not say. OSError."""
+        if not self.path.endswith(".gz") or not mark.position:
+            return False
+        with self._opened() as descriptor:
+            # RFC 1952, section 2.3.1: ISIZE, the size modulo 2^32, is last.
+            return os.pread(descriptor, 4, self.size - 4) != (mark.position & 0xFFFFFFFF).to_bytes(4, "little")
+
     def holds(self, mark: Mark) -> bool:
         """Whether it holds what was taken of a file: all of it, or if it is compressed, the first bytes; OSError."""
         if self.is_compressed:
             beginning = self.beginning()
             # Of a file that is done and shorter than a head, the head is all there is.
             whole = mark.done and mark.head.size < HEAD and mark.position
-            if whole and len(beginning) != mark.position - mark.origin:
+            if whole and len(beginning) != mark.position - mark.origin and self.plain_path != mark.path:
                 return False
             return sample(beginning[: mark.head.size]) == mark.head
         if self.size < mark.position:

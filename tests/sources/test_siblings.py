@@ -108,7 +108,10 @@ def test_what_a_compressed_file_holds(log: Path, end: str) -> None:
     assert compressed.holds(done)
     assert not compressed.holds(other)
     log.write_bytes(content + numbered(10))
-    assert not sibling_of(compress(log, end)).holds(done), "there is more than was ever there"
+    more = sibling_of(compress(log, end))
+    assert more.holds(done), "it was made of the very file, to which more had been written"
+    assert more.has_more_than(done) == (end == ".gz"), "only gzip tells how much there is"
+    assert not more.holds(done._replace(path=f"{log}.9")), "there is more than was ever there"
 
 
 def test_an_archive_beside_what_it_is_made_of(log: Path) -> None:
