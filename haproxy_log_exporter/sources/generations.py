@@ -82,7 +82,7 @@ class Generations:
         Of rotated ones of which nothing was taken there is nothing to know them by: they are found as unknown again.
         """
         marks = (*self.known.marks, *(file.mark() for file in self._files))
-        return (*(mark for mark in marks if mark.is_telling), *([self._live.mark()] if self._live else []))
+        return (*marks, *([self._live.mark()] if self._live else []))
 
     def amounts(self) -> tuple[int, int]:
         """Add up how much was read of the open files, and their sizes, in bytes."""
@@ -296,7 +296,7 @@ class Generations:
         # While the path has led to the same file all along, what nobody knows has been copied from it.
         copies = self._identity is not None and not self._is_renamed
         readable = [each for each in siblings if each.version not in self._spoiled]
-        self.known.drop_vague()
+        self.known.keep_vague(readable, continued=copies)
         matching = match(readable, self.known, self._live, self._files)
         self._due.unsure |= not matching.is_sure
         for mark in matching.superseded:
@@ -310,7 +310,7 @@ class Generations:
                 elif self._waits():
                     self._due.unsure = True
                 else:
-                    self._open(sibling, None, continued=copies)
+                    self._open(sibling, None, continued=self.known.take_vague(sibling, continued=copies))
         for sibling in matching.copies:
             with matching.noting(sibling):
                 self.known.marks.append(sibling.whole()._replace(continued=True))
@@ -330,7 +330,7 @@ class Generations:
         unreadable = {each.identity[1] for each in (*spoiled, *(each for each, _ in matching.problems))}
         here = None if self._live or not self._identity else self._identity[1]
         left = [mark for mark in matching.left if mark.inode not in (here, *unreadable)]
-        self.known.miss([mark for mark in left if mark.done or not unreadable], now)
+        self.known.miss([mark for mark in left if mark.is_telling and (mark.done or not unreadable)], now)
         return any(isinstance(problem, FileNotFoundError) for _, problem in matching.problems)
 
     def _waits(self) -> bool:

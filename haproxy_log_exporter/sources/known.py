@@ -49,9 +49,31 @@ class Known:
         for version in [version for version, each in self._fitting.items() if each == mark]:
             self._fitting[version] = by
 
-    def drop_vague(self) -> None:
-        """Leave out those of files of which nothing was taken: they fit any file."""
-        self.marks = [mark for mark in self.marks if mark.is_telling]
+    def keep_vague(self, siblings: Sequence[Sibling], *, continued: bool) -> None:
+        """Leave out those of files of which nothing was taken, and that are not there."""
+        there = {each.identity[1]: each for each in siblings if each.is_named}
+        marks = []
+        for mark in self.marks:
+            if mark.is_telling:
+                marks.append(mark)
+            elif sibling := there.get(mark.inode):
+                marks.append(mark._replace(path=sibling.path, device=sibling.identity[0]))
+        known = {mark.inode for mark in marks}
+        if not continued:
+            marks += [
+                Mark(each.path, *each.identity, done=True)
+                for each in siblings
+                if each.is_named and not each.size and each.identity[1] not in known
+            ]
+        self.marks = marks
+
+    def take_vague(self, sibling: Sibling, *, continued: bool) -> bool:
+        """Tell whether a file is continued that is opened as unknown."""
+        mark = next((each for each in self.at(sibling.identity[1]) if not each.is_telling), None)
+        if not mark:
+            return continued
+        self.marks.remove(mark)
+        return mark.continued
 
     def miss(self, marks: Iterable[Mark], now: float) -> None:
         """Hear which files were not found; those that were not found for a while are forgotten."""
