@@ -284,11 +284,8 @@ class Log:
     def deletable(self) -> list[Stored]:
         """List the rotated files that may be deleted."""
         busy = self.compressing[0] if self.compressing else None
-        return [
-            each
-            for each in self.rotated
-            if each not in (self._written, busy, *self.carrying) and (each.can_go() or self.is_followed(each))
-        ]
+        free = [each for each in self.rotated if each not in (self._written, busy)] if not self.carrying else []
+        return [each for each in free if each.can_go() or self.is_followed(each)]
 
     def delete(self, stored: Stored) -> None:
         """Delete a rotated file."""
