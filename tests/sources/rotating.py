@@ -198,9 +198,9 @@ class Log:
         if self._names != "numbers":
             day = f"-{date(2026, 1, 1) + timedelta(self._rotations):%Y%m%d}"
             return self.path.with_stem(self.path.stem + day) if self._names == "within" else _behind(self.path, day)
-        for number, stored in reversed([*enumerate(self.rotated, 1)]):
-            suffix = stored.path.suffix if stored.path.suffix in COMPRESSIONS else ""
-            stored.path = stored.path.rename(_behind(self.path, f".{number + 1}{suffix}"))
+        for stored in reversed(self.rotated):
+            number, *suffix = stored.path.name.removeprefix(f"{self.path.name}.").split(".")
+            stored.path = stored.path.rename(_behind(self.path, ".".join(["", str(int(number) + 1), *suffix])))
         return _behind(self.path, ".1")
 
     def can_be_renamed(self) -> bool:
