@@ -78,7 +78,8 @@ class Inodes:
     def unlink(self, path: Path, *, is_open: bool) -> None:
         """Delete a file, which another one has open, or nobody."""
         self.kept.append(os.open(path, os.O_RDONLY))
-        if is_open or not self._reused:
+        # Of an empty file, the inode is all that can be known: nobody could tell it from another one.
+        if is_open or not self._reused or not path.stat().st_size:
             path.unlink()
         else:
             self._free.append(path.rename(self._directory / str(len(self.kept))))
