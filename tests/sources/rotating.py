@@ -52,6 +52,7 @@ class Stored:
     lines: list[Line] = field(default_factory=list)
     rest: bytes = b""
     changed: float = 0.0  # when it was written to or rotated last
+    is_done: bool = False  # it was read after it was rotated away, so that the exporter has closed it
     is_held: bool = False  # an exporter has it open as it was before it was compressed
 
     def can_go(self) -> bool:
@@ -77,7 +78,8 @@ class Inodes:
     def unlink(self, path: Path, *, is_open: bool) -> None:
         """Delete a file, which another one has open, or nobody."""
         self.kept.append(os.open(path, os.O_RDONLY))
-        if is_open or not self._reused:
+        # Of an empty file, the inode is all that can be known: nobody could tell it from another one.
+        if is_open or not self._reused or not path.stat().st_size:
             path.unlink()
         else:
             self._free.append(path.rename(self._directory / str(len(self.kept))))
@@ -197,9 +199,9 @@ class Log:
         if self._names != "numbers":
             day = f"-{date(2026, 1, 1) + timedelta(self._rotations):%Y%m%d}"
             return self.path.with_stem(self.path.stem + day) if self._names == "within" else _behind(self.path, day)
-        for number, stored in reversed([*enumerate(self.rotated, 1)]):
-            suffix = stored.path.suffix if stored.path.suffix in COMPRESSIONS else ""
-            stored.path = stored.path.rename(_behind(self.path, f".{number + 1}{suffix}"))
+        for stored in reversed(self.rotated):
+            number, *suffix = stored.path.name.removeprefix(f"{self.path.name}.").split(".")
+            stored.path = stored.path.rename(_behind(self.path, ".".join(["", str(int(number) + 1), *suffix])))
         return _behind(self.path, ".1")
 
     def can_be_renamed(self) -> bool:
@@ -274,19 +276,17 @@ class Log:
         self._stamp()
 
     def compressible(self) -> list[Stored]:
-        """List the files that may be compressed: nobody writes to them any more."""
-        return [each for each in self.rotated if each is not self._written and each.path.suffix not in COMPRESSIONS]
+        """List the files that may be compressed: nobody writes to them any more, nor has after they were done."""
+        plain = [each for each in self.rotated if each.path.suffix not in COMPRESSIONS]
+        return [each for each in plain if each is not self._written and not (each.is_done and (each.lines or each.rest))]
 
     # --- What goes ----------------------------------------------------------------------------------------------------
 
     def deletable(self) -> list[Stored]:
         """List the rotated files that may be deleted."""
         busy = self.compressing[0] if self.compressing else None
-        return [
-            each
-            for each in self.rotated
-            if each not in (self._written, busy, *self.carrying) and (each.can_go() or self.is_followed(each))
-        ]
+        free = [each for each in self.rotated if each not in (self._written, busy)] if not self.carrying else []
+        return [each for each in free if each.can_go() or self.is_followed(each)]
 
     def delete(self, stored: Stored) -> None:
         """Delete a rotated file."""
@@ -364,6 +364,7 @@ class Log:
         for stored in (*self.rotated, *([self.stored] if self.stored else [])):
             stored.lines.clear()
             stored.is_held = False
+            stored.is_done = stored is not self.stored
 
     def _stamp(self) -> None:
         self._clock.stamp(self.path.parent)

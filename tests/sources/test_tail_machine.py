@@ -63,18 +63,21 @@ class Tailing(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """See at last that nothing is missing, unless something is already."""
-        if not hasattr(self, "site"):
-            return
         try:
-            if sys.exc_info()[0] is None:
-                for log in self.site.logs:
-                    if log.copy:
-                        log.end_copy()
-                if not self.site.exporter.is_up:
-                    self.site.start()
-                self.site.scrape()
+            if hasattr(self, "site") and sys.exc_info()[0] is None:
+                self.finish()
         finally:
-            self.site.close()
+            if hasattr(self, "site"):
+                self.site.close()
+
+    def finish(self) -> None:
+        """Let all be read."""
+        for log in self.site.logs:
+            if log.copy:
+                log.end_copy()
+        if not self.is_up():
+            self.site.start()
+        self.site.scrape()
 
     def log(self, number: int) -> Log:
         """Choose a log."""
