@@ -278,7 +278,9 @@ class Log:
     def compressible(self) -> list[Stored]:
         """List the files that may be compressed: nobody writes to them any more, nor has after they were done."""
         plain = [each for each in self.rotated if each.path.suffix not in COMPRESSIONS]
-        return [each for each in plain if each is not self._written and not (each.is_done and (each.lines or each.rest))]
+        return [
+            each for each in plain if each is not self._written and not (each.is_done and (each.lines or each.rest))
+        ]
 
     # --- What goes ----------------------------------------------------------------------------------------------------
 
