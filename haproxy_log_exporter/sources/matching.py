@@ -108,7 +108,7 @@ def _resume_cut(matching: Matching, others: Sequence[Sibling]) -> list[Sibling]:
 
 def _is_known_archive(sibling: Sibling, marks: Sequence[Mark]) -> bool:
     """Whether a file was compressed from a copy that was made earlier: it has not the rest of what was truncated."""
-    return sibling.is_compressed and any(mark.is_copy and sibling.is_of(mark) for mark in marks)
+    return sibling.is_compressed and any(mark.is_copy and sibling.is_of(mark) and sibling.holds(mark) for mark in marks)
 
 
 def _match_other(matching: Matching, sibling: Sibling, copied: "_Copies") -> None:
