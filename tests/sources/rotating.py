@@ -52,7 +52,6 @@ class Stored:
     lines: list[Line] = field(default_factory=list)
     rest: bytes = b""
     changed: float = 0.0  # when it was written to or rotated last
-    is_done: bool = False  # it was read after it was rotated away, so that the exporter has closed it
     is_held: bool = False  # an exporter has it open as it was before it was compressed
 
     def can_go(self) -> bool:
@@ -276,11 +275,8 @@ class Log:
         self._stamp()
 
     def compressible(self) -> list[Stored]:
-        """List the files that may be compressed: nobody writes to them any more, nor has after they were done."""
-        plain = [each for each in self.rotated if each.path.suffix not in COMPRESSIONS]
-        return [
-            each for each in plain if each is not self._written and not (each.is_done and (each.lines or each.rest))
-        ]
+        """List the files that may be compressed: nobody writes to them any more."""
+        return [each for each in self.rotated if each is not self._written and each.path.suffix not in COMPRESSIONS]
 
     # --- What goes ----------------------------------------------------------------------------------------------------
 
@@ -366,7 +362,6 @@ class Log:
         for stored in (*self.rotated, *([self.stored] if self.stored else [])):
             stored.lines.clear()
             stored.is_held = False
-            stored.is_done = stored is not self.stored
 
     def _stamp(self) -> None:
         self._clock.stamp(self.path.parent)
