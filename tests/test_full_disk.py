@@ -85,13 +85,16 @@ def wait_until_held_up(exporter: Exporter, state: Path, reason: str) -> None:
     assert str(state) in body
     assert reason in body
     assert exporter.get("/-/healthy")
-    assert times_said(exporter, "nothing more is read from files until the state can be written") == 1
+    text = "nothing more is read from files until the state can be written"
+    wait_until(lambda: times_said(exporter, text), what="the message")
+    assert times_said(exporter, text) == 1
 
 
 def wait_until_written(exporter: Exporter) -> None:
     """Wait until it says that all is well again."""
     wait_until(lambda: readiness(exporter)[0] == 200, what="the state")
     assert total(exporter.scrape(), WRITABLE) == 1
+    wait_until(lambda: times_said(exporter, "the state can be written again"), what="the message")
     assert times_said(exporter, "the state can be written again") == 1
 
 
