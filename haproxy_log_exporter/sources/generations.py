@@ -77,10 +77,7 @@ class Generations:
         return not (self._live or self._files)
 
     def marks(self) -> tuple[Mark, ...]:
-        """Say how far all files are read; the one that the path leads to is last.
-
-        Of rotated ones of which nothing was taken there is nothing to know them by: they are found as unknown again.
-        """
+        """Say how far all files are read; the one that the path leads to is last."""
         marks = (*self.known.marks, *(file.mark() for file in self._files))
         return (*marks, *([self._live.mark()] if self._live else []))
 
@@ -287,6 +284,9 @@ class Generations:
         Raises:
             OSError: where a directory cannot be listed.
         """
+        if self._live and identify(self.path, self._identity)[0] != self._live.identity:
+            self._due.unsure = True  # renamed since it was looked at: the next look sees to that first
+            return False
         siblings = self._list_siblings()
         self._due.listed(self._directories(), self._shared.listings)
         for file in self._open_files():
@@ -329,8 +329,8 @@ class Generations:
         # What is missing may be what cannot be read; and the path's own file, as long as that cannot be opened.
         unreadable = {each.identity[1] for each in (*spoiled, *(each for each, _ in matching.problems))}
         here = None if self._live or not self._identity else self._identity[1]
-        left = [mark for mark in matching.left if mark.inode not in (here, *unreadable)]
-        self.known.miss([mark for mark in left if mark.is_telling and (mark.done or not unreadable)], now)
+        left = [mark for mark in matching.left if mark.is_telling and mark.inode not in (here, *unreadable)]
+        self.known.miss([mark for mark in left if mark.done or not unreadable], now)
         return any(isinstance(problem, FileNotFoundError) for _, problem in matching.problems)
 
     def _waits(self) -> bool:

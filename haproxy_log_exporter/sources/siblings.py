@@ -209,8 +209,8 @@ def list_siblings(
 
 
 def has_grown(mark: Mark) -> bool:
-    """Whether more was written to a plain file after it was done."""
-    if not mark.done or mark.path.endswith(SUFFIXES):
+    """Whether more was written to a plain file after it was done, or at all to one of which nothing was taken."""
+    if (mark.is_telling and not mark.done) or mark.path.endswith(SUFFIXES):
         return False
     try:
         found = os.stat(mark.path)
