@@ -16,12 +16,16 @@ from haproxy_log_exporter.errors import OperationError, UsageError
 from haproxy_log_exporter.formats import Format, configured_formats
 from haproxy_log_exporter.haproxy_cfg import HAProxyConfig
 from haproxy_log_exporter.messages import send_messages
-from haproxy_log_exporter.settings import Settings, default_text, knobs, read_settings
+from haproxy_log_exporter.settings import NOTHING_TO_READ, Settings, default_text, knobs, read_settings
+from haproxy_log_exporter.sockets import are_inherited, inherit_sockets
+from haproxy_log_exporter.supervision import Supervisor
 
 _FORMATS = ("formats", "haproxy_config", "parser")
 _COUNTING = ("labels", "metrics", "buckets", *_FORMATS, "sample_weight")
 _MESSAGES = ("log_level", "log_format")
 _SERVING = ("listen_address", "telemetry_path")
+_SYSLOG = ("syslog", "allow", "max_connections", "receive_buffer", "tls_certificate", "tls_key", "tls_client_ca")
+_SOURCES = ("files", *_SYSLOG, "unix_mode", "unix_group", "journal", "journal_directory", "stdin")
 
 _WRONG_USAGE = 2
 
@@ -120,8 +124,8 @@ def _command(
             choice, config = _choose(settings, files, problems)
             if "formats" in names:  # without haproxy.cfg it cannot be told which labels can be filled
                 problems += find_mistakes(choice, formats_alone=bool(files and not config))
-            if "files" in names and not settings.files and not settings.syslog:
-                problems.append("nothing to read: give --file GLOB or --syslog udp://HOST:PORT")
+            if "files" in names:
+                problems += _find_no_source(settings)
             if problems:
                 raise UsageError(*problems)
             send_messages(settings.log_level, settings.log_format)
@@ -135,6 +139,16 @@ def _command(
         return function
 
     return decorate
+
+
+def _find_no_source(settings: Settings) -> list[str]:
+    """Tell where there is nothing to read, or what is missing to read it."""
+    if settings.tls_certificate or settings.journal:
+        from haproxy_log_exporter.opening import find_missing  # noqa: PLC0415 -- TLS is slow to load
+
+        return find_missing(settings)
+    given = settings.files or settings.syslog or settings.stdin or are_inherited(os.environ)
+    return [] if given else [NOTHING_TO_READ]
 
 
 def _choose(settings: Settings, files: ConfigFiles | None, problems: list[str]) -> tuple[Choice, HAProxyConfig | None]:
@@ -181,13 +195,14 @@ def _options(
     pass
 
 
-@_command("files", "syslog", *_COUNTING, "facilities", "start", "state", "state_reset", *_SERVING, *_MESSAGES)
+@_command(*_SOURCES, *_COUNTING, "facilities", "start", "state", "state_reset", *_SERVING, *_MESSAGES)
 def serve(given: Given) -> None:
-    """Follow log files and syslog, and serve the metrics."""
+    """Follow log files, syslog, the journal or standard input, and serve the metrics."""
     from haproxy_log_exporter.service import Service, allow_files  # noqa: PLC0415 -- a fast start for the other commands
 
     allow_files()
-    service = Service(given.settings, given.choice, given.files)
+    supervisor = Supervisor(os.environ, os.getpid())
+    service = Service(given.settings, given.choice, given.files, inherit_sockets(os.environ), supervisor)
     service.stop_on_signals()
     service.run()
 

@@ -73,7 +73,7 @@ def run_demo(settings: Settings) -> None:
                 ),
                 flush=True,
             )
-            replay.start(service.datagram_ports[0])
+            replay.start(service.inputs.ports[0])
 
         service.stop_on_signals()
         try:

@@ -20,7 +20,7 @@ from haproxy_log_exporter.state import Commit, CounterKey, State
 
 logger = logging.getLogger(__name__)
 
-_TALLIED = ("bytes_read", "counted", "notices", "filtered", "rejected", "truncated")
+_TALLIED = ("bytes_read", "counted", "notices", "filtered", "rejected", "truncated", "lost")
 _CONDITIONS = ("rotations", "dropped", "errors")
 
 # A commit that takes longer is told of.
@@ -72,8 +72,12 @@ class Flusher:
             _tallies(counters), {name: int(n) for (key, name), n in counters.items() if key == "parsed"}
         )
         for (key, source), value in counters.items():
+            name, _, reason = key.partition(" ")
             if key in _CONDITIONS:
                 setattr(self._conditions_before.setdefault(source, Condition()), key, int(value))
+            elif name == "refused" and reason:
+                condition = self._conditions_before.setdefault(source, Condition())
+                condition.refused = {**(condition.refused or {}), reason: int(value)}
         self._refused_before = int(counters.get(("refused", ""), 0))
         self._durations.restore(counters)
         self.flushes, self.refused = self._durations.copy(), self._refused_before
@@ -177,7 +181,10 @@ def _sum(condition: Condition, before: Condition) -> Condition:
         for name in _CONDITIONS
         if getattr(condition, name) is not None
     }
-    return replace(condition, **counted)
+    refused = {**(before.refused or {})}
+    for reason, count in (condition.refused or {}).items():
+        refused[reason] = count + refused.get(reason, 0)
+    return replace(condition, **counted, refused=refused or None)
 
 
 def _tallies(counters: Mapping[CounterKey, float]) -> dict[str, Tally]:
@@ -197,4 +204,6 @@ def _counters(batch: Batch) -> dict[CounterKey, float]:
         for name in names
         if getattr(row, name) is not None
     }
+    for source, condition in batch.conditions.items():
+        found |= {(f"refused {reason}", source): count for reason, count in (condition.refused or {}).items()}
     return found | {("parsed", name): count for name, count in batch.parsed.items()}

@@ -41,11 +41,15 @@ class Mark(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What is kept of a stream: its files, the oldest first, and lines begun in wrappers, as these write them."""
+    """What is kept of a stream: its files, the oldest first, and lines begun in wrappers, as these write them.
+
+    A source that is no file has a place of its own in place of files.
+    """
 
     marks: tuple[Mark, ...] = ()
     held: str = ""
+    place: str = ""
 
 
-# By stream: the path that is followed.
+# By stream: the path that is followed, or the name of a source that is no file.
 Streams = Mapping[str, Kept]

@@ -44,7 +44,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class NoticeKind:
-    """One kind of HAProxy's own messages, and its pattern, as a whole line."""
+    """One kind of HAProxy's own messages, and its pattern, as a whole line.
+
+    The pattern's last group is what is no such line; one before it says how many messages HAProxy had to drop.
+    """
 
     kind: str
     pattern: re.Pattern[bytes]
@@ -200,8 +203,10 @@ class Pipeline:
     def _classify(self, chunk: bytes, tally: Tally, times: int) -> bytes:
         """Count HAProxy's own messages; give the lines that are none."""
         for notice in self.notices:
-            pieces = notice.pattern.split(chunk)
-            chunk, lines = b"".join(filter(None, pieces[1::2])), len(pieces) // 2
+            pieces, step = notice.pattern.split(chunk), notice.pattern.groups + 1
+            chunk, lines = b"".join(filter(None, pieces[step - 1 :: step])), len(pieces) // step
+            if step > 2:  # noqa: PLR2004 -- there is a group for a number
+                tally.lost += sum(map(int, filter(None, pieces[1::step]))) * times
             found = (lines - chunk.count(b"\n")) * times
             tally.notices += found
             self._noticed[notice.kind] += found

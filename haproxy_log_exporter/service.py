@@ -5,9 +5,10 @@ import os
 import resource
 import selectors
 import signal
+import ssl
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import FrameType
 
 from haproxy_log_exporter.configuration import ConfigFiles
@@ -15,20 +16,19 @@ from haproxy_log_exporter.engine import Assembly, Choice, compile_all
 from haproxy_log_exporter.errors import OperationError, UsageError
 from haproxy_log_exporter.flushing import Flusher
 from haproxy_log_exporter.formats import configured_formats, with_former
-from haproxy_log_exporter.logformat.envelopes import compile_facilities
-from haproxy_log_exporter.logformat.wrappers import Unwrapper
-from haproxy_log_exporter.marks import Kept, Streams
+from haproxy_log_exporter.inputs import Inputs
 from haproxy_log_exporter.metrics.own import OwnMetrics, OwnState
-from haproxy_log_exporter.pipeline import MOST_PENDING, Intake
+from haproxy_log_exporter.opening import certificates_of
+from haproxy_log_exporter.pipeline import MOST_PENDING
 from haproxy_log_exporter.records import Parser, line_time
 from haproxy_log_exporter.rejects import RejectsLog
-from haproxy_log_exporter.settings import Settings
-from haproxy_log_exporter.sources.base import Chunk, Source
-from haproxy_log_exporter.sources.datagram import DatagramSource
-from haproxy_log_exporter.sources.framing import BLOCK, LONGEST_LINE
-from haproxy_log_exporter.sources.tail import SCAN_SECONDS, FileSource, utf8
+from haproxy_log_exporter.settings import NOTHING_TO_READ, Settings
+from haproxy_log_exporter.sockets import InheritedSockets
+from haproxy_log_exporter.sources.framing import BLOCK
+from haproxy_log_exporter.sources.tail import SCAN_SECONDS
 from haproxy_log_exporter.sources.wake import Wake
 from haproxy_log_exporter.state import State
+from haproxy_log_exporter.supervision import Supervisor
 from haproxy_log_exporter.web.server import Served, WebServer
 
 logger = logging.getLogger(__name__)
@@ -36,8 +36,9 @@ logger = logging.getLogger(__name__)
 # What was read shows so many seconds later at the latest.
 FLUSH_SECONDS = 1.0
 
-# Stopping takes no longer than a second: so long for the last commit, the rest for closing.
-_LAST_COMMIT_SECONDS = 0.7
+# Stopping takes no longer than a second: so long for the last lines and the last commit, the rest for closing.
+_LAST_LINES_SECONDS = 0.4
+_LAST_SECONDS = 0.8
 
 # Two signals within so short a time are one: timeout(1) sends it to the process and to its group.
 _TWICE_SECONDS = 0.1
@@ -46,7 +47,7 @@ _TWICE_SECONDS = 0.1
 # turn of the loop is not spent on a line or two.
 _FULL = BLOCK // 4
 _GATHER_FILES_SECONDS = 0.02
-_GATHER_DATAGRAMS_SECONDS = 0.001
+_GATHER_SENT_SECONDS = 0.001
 
 # How long a scrape may hold the interpreter before reading has its turn: a receive buffer of the default size, 208 KiB,
 # holds some 250 datagrams.
@@ -66,28 +67,38 @@ def allow_files() -> None:
 class Service:
     """Reads sources into a pipeline and serves what is flushed."""
 
-    def __init__(self, settings: Settings, choice: Choice, config: ConfigFiles | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        choice: Choice,
+        config: ConfigFiles | None = None,
+        inherited: InheritedSockets | None = None,
+        supervisor: Supervisor | None = None,
+    ) -> None:
         """Build all parts; open nothing yet. `config` is haproxy.cfg, from which the choice's formats were read.
 
+        Of the sockets that are `inherited`, one may be for the metrics, the others are sources.
+
         Raises:
-            UsageError: with every mistake in formats, labels and metrics.
+            UsageError: with every mistake in formats, labels and metrics, or certificates.
         """
         self._settings = settings
         self._assembly = Assembly(choice)
         self.pipeline = self._assembly.pipeline
         self._config = config
         self._configured = self._former = choice.configured
-        self._facilities = compile_facilities(settings.facilities) if settings.facilities else None
+        self._certificates = certificates_of(settings) if settings.tls_certificate else None
+        self._tls = self._certificates.load() if self._certificates else None
+        self._inherited = inherited or InheritedSockets([])
+        self._supervisor = supervisor or Supervisor({}, 0)
         self._state = State(settings.state) if settings.state else None
-        self._files: FileSource | None = None
-        self._datagrams = [DatagramSource(url.text, url.address) for url in settings.syslog]
-        self._sources: Sequence[Source] = ()
-        self._intakes: dict[str, Intake] = {}
-        self._held: dict[str, str] = {}  # lines begun in wrappers, of streams of which nothing was read yet
+        self.inputs = Inputs(settings, self.pipeline, self._state)
         self._parser = Parser(compile_all(choice))
         self._rejects = RejectsLog(time.monotonic)
         self._flusher = Flusher(self.pipeline, self._state, lambda: self.web.refused)
-        self.web = WebServer(settings.listen_address, self._served())
+        self.web = WebServer(
+            settings.listen_address, self._served(), self._inherited.take("http", settings.listen_address)
+        )
         self._wake: Wake | None = None
         self._selector = selectors.DefaultSelector()
         self._ready = False
@@ -109,17 +120,12 @@ class Service:
             shown=self.pipeline.shown,
             own=lambda shown: OwnMetrics(own, shown),
             problem=self._problem,
-            sources=(*map(utf8, self._settings.files), *(source.name for source in self._datagrams)),
+            sources=lambda: tuple(self.inputs.intakes),
         )
 
     def _problem(self) -> str:
         """Say why it is not ready; nothing where it is."""
         return self._flusher.problem if self._ready else "starting or stopping"
-
-    @property
-    def datagram_ports(self) -> list[int]:
-        """The ports of the UDP sources, once they are open."""
-        return [source.port for source in self._datagrams]
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop` is called or a signal comes; then flush what was read.
@@ -131,9 +137,12 @@ class Service:
         """
         try:
             self._start()
+            self._supervisor.ready()
             on_ready()
             while not self._stopping:
                 self._turn()
+                self._supervisor.beat(self._status)
+            self._supervisor.stopping()
             self._finish()
         finally:
             self._end()
@@ -171,17 +180,13 @@ class Service:
         if self._state:
             self._state.start(reset=self._settings.state_reset)
             self._state.restore(self._assembly.tables)
-            self._held = {path: kept.held for path, kept in self._state.streams.items() if kept.held}
-            self._check_held()
-        self._make_sources()
+        self.inputs.make(self._inherited, self._give_tls)
+        if self.inputs.are_over:
+            raise UsageError(NOTHING_TO_READ)
         self._flusher.restore()
-        for name, intake in self._intakes.items():
+        for name, intake in self.inputs.intakes.items():
             self._rejects.start(name, intake)
-        for source in self._sources:
-            source.start()
-            descriptor = source.fileno()
-            if descriptor is not None:
-                self._selector.register(descriptor, selectors.EVENT_READ)
+        self.inputs.start(self._selector)
         self._flush()
         self._flusher.settle(FLUSH_SECONDS)
         self.web.start()
@@ -189,64 +194,26 @@ class Service:
         self._ready = True
         logger.info("serving on port %d", self.web.port)
 
-    def _check_held(self) -> None:
-        for stream, held in self._held.items():
-            try:
-                Unwrapper(LONGEST_LINE).hold(held)
-            except ValueError as error:
-                message = f"--state: {self._settings.state} is damaged: of {stream}, {error}"
-                raise OperationError(message) from error
-
-    def _make_sources(self) -> None:
-        if self._settings.files:
-            self._files = self._make_files()
-            self._intakes |= {name: self.pipeline.intake(name) for name in self._files.names}
-        for source in self._datagrams:
-            self._intakes[source.name] = self.pipeline.intake(source.name, self._facilities, one_sender=False)
-        self._sources = [*([self._files] if self._files else []), *self._datagrams]
-
-    def _make_files(self) -> FileSource:
-        streams: Streams = self._state.streams if self._state else {}
-        counters = self._state.counters if self._state else {}
-        return FileSource(
-            self._settings.files,
-            from_beginning=self._settings.start == "beginning",
-            marks={path: kept.marks for path, kept in streams.items()},
-            since={source: moment for (name, source), moment in counters.items() if name == "since"},
-            without=self._state.paths if self._state else (),
-        )
+    def _give_tls(self) -> ssl.SSLContext:
+        assert self._tls
+        return self._tls
 
     def _turn(self) -> None:
         """Read each source once, flush when it is time, and wait for more."""
         self._flusher.settle()
-        most, lines_of_files = 0, False
-        for source in self._sources:
-            if source is self._files and self._is_held_up():
-                continue
-            for chunk in source.read():
-                self._take(chunk)
-                most = max(most, len(chunk.lines))
-                lines_of_files = lines_of_files or source is self._files
+        sizes = self.inputs.read(held_up=self._is_held_up())
         now = time.monotonic()
-        if lines_of_files:
+        if self.inputs.files and any(name in sizes for name in self.inputs.files.names):
             self._poll_files(now)
         if (now >= self._next_flush or self.pipeline.pending > MOST_PENDING) and not self._flusher.is_busy:
             self._flush()
             self._reload_if_changed()
         elif self.pipeline.pending > MOST_PENDING:
             self.pipeline.fold()
-        if most < _FULL and not (self._files and self._files.is_behind and not self._is_held_up()):
-            self._wait(now, gathering=most > 0)
-
-    def _take(self, chunk: Chunk) -> None:
-        intake = self._intakes[chunk.source]
-        if chunk.stream in self._held:
-            intake.stream(chunk.stream).unwrapper.hold(self._held.pop(chunk.stream))
-        intake.tally.rejected += chunk.overlong
-        if chunk.lines:
-            self.pipeline.take(chunk.lines, intake, chunk.stream)
-        if chunk.last:
-            self.pipeline.end(intake, chunk.stream)
+        if self.inputs.are_over:
+            self._stopping = True
+        elif max(sizes.values(), default=0) < _FULL and not self.inputs.is_behind(held_up=self._is_held_up()):
+            self._wait(now, gathering=bool(sizes))
 
     def _is_held_up(self) -> bool:
         """Whether files have to wait: their lines stay where they are, unlike those of sockets."""
@@ -255,15 +222,17 @@ class Service:
     def _wait(self, now: float, *, gathering: bool) -> None:
         """Wait for more; only as long as nothing is due."""
         assert self._wake
-        if gathering and self._datagrams:
-            time.sleep(_GATHER_DATAGRAMS_SECONDS)
+        if gathering and self.inputs.cannot_wait:
+            time.sleep(_GATHER_SENT_SECONDS)
         timeout = FLUSH_SECONDS if self._flusher.is_busy else max(0.0, self._next_flush - now)
-        if self._files:
+        if self._supervisor.interval:
+            timeout = min(timeout, self._supervisor.interval)
+        if self.inputs.files:
             if now < self._active_until:
                 timeout = min(timeout, _GATHER_FILES_SECONDS)
             else:
                 timeout = min(timeout, SCAN_SECONDS)
-                if self._wake.watch(self._files.paths()):
+                if self._wake.watch(self.inputs.files.paths()):
                     timeout = 0.0  # what came before the watch began has woken nobody
         for key, _ in self._selector.select(timeout):
             if key.fileobj is self._wake:
@@ -279,42 +248,50 @@ class Service:
 
     def _flush(self) -> None:
         began = time.monotonic()
-        for name, intake in self._intakes.items():
+        for name, intake in self.inputs.intakes.items():
             tally = intake.tally
             self._rejects.look_at(name, intake)
             if tally.newest:
                 moment = line_time(self._parser.parse(tally.newest.rstrip(b"\n")))
                 tally.newest_time = tally.newest_time if moment is None else moment
                 tally.newest = b""
-        conditions = {name: each for source in self._sources for name, each in source.conditions().items()}
-        since = self._files.since if self._files else {}
-        self._flusher.begin(conditions, self._streams(), since, self._set_wake)
+        conditions = self.inputs.conditions()
+        kept = self.inputs.kept() if self._state else {}
+        self._flusher.begin(conditions, kept, self.inputs.since, self._set_wake)
         self._next_flush = began + FLUSH_SECONDS
 
-    def _streams(self) -> Streams:
-        """Say how far all files are read, and what was read of lines that are only begun."""
-        if not self._state:
-            return {}
-        if not self._files:
-            return self._state.streams
-        held = {**self._held}
-        for intake in self._intakes.values():
-            held |= {name: stream.unwrapper.held() for name, stream in intake.streams.items()}
-        return {path: Kept(marks, held.get(path, "")) for path, marks in self._files.marks().items()}
-
     def _reload_if_changed(self) -> None:
-        """Read haproxy.cfg again where it has changed; where it is broken, what was read before stays."""
+        """Read haproxy.cfg again where it has changed, on SIGHUP the certificates too.
+
+        What is broken is told, and what was read before stays.
+        """
         asked, self._reloading = self._reloading, False
-        if not self._config or not (asked or self._config.has_changed()):
+        if asked:
+            self._supervisor.reloading()
+            self._reload_certificates()
+        if self._config and (asked or self._config.has_changed()):
+            self._reload_config(self._config)
+        if asked:
+            self._supervisor.ready()
+
+    def _reload_certificates(self) -> None:
+        if not self._certificates:
             return
         try:
-            config = self._config.read()
+            self._tls = self._certificates.load()
+        except UsageError as error:
+            _tell_stays("the certificate is not exchanged", error)
+        else:
+            logger.info("the certificate was read again")
+
+    def _reload_config(self, files: ConfigFiles) -> None:
+        try:
+            config = files.read()
             found = configured_formats(config)
             former = self._configured if found != self._configured else self._former
             choice = self._assembly.exchange(with_former(found, former))
         except UsageError as error:
-            for message in error.messages:
-                logger.error("haproxy.cfg is not taken over, what was read before stays: %s", message)  # noqa: TRY400 -- it is no bug
+            _tell_stays("haproxy.cfg is not taken over", error)
             return
         self._configured, self._former = found, former
         self._parser = Parser(compile_all(choice))
@@ -324,11 +301,20 @@ class Service:
             logger.warning("the label %s is empty from now on: no format in use can fill it", label)
         logger.info("haproxy.cfg was read again: %d formats", len(found))
 
+    def _status(self) -> str:
+        """Say for people how things stand."""
+        if problem := self._flusher.problem:
+            return problem
+        tallies = [intake.tally for intake in self.inputs.intakes.values()]
+        lines, rejected = sum(tally.lines for tally in tallies), sum(tally.rejected for tally in tallies)
+        return f"{lines:,} lines read from {', '.join(self.inputs.intakes)}; {rejected:,} rejected"
+
     def _finish(self) -> None:
         """Flush what was read. What cannot be kept within the time is read again by the next one."""
         self._ready = False
-        deadline = time.monotonic() + _LAST_COMMIT_SECONDS
-        settled = self._flusher.settle(_LAST_COMMIT_SECONDS)
+        deadline = time.monotonic() + _LAST_SECONDS
+        self.inputs.finish(_LAST_LINES_SECONDS)
+        settled = self._flusher.settle(max(0.0, deadline - time.monotonic()))
         if settled:
             self._flush()
             self.web.stop()
@@ -341,11 +327,16 @@ class Service:
     def _end(self) -> None:
         self._ready = False
         self.web.stop()
-        for source in self._sources:
-            source.stop()
+        self.inputs.stop()
+        self._inherited.close()
         if self._state and self._flusher.settle(0.0):
             self._state.stop()
         self._selector.close()
         wake, self._wake = self._wake, None
         if wake and not self._flusher.is_busy:  # else the commit's end would wake whoever has the descriptor then
             wake.close()
+
+
+def _tell_stays(what: str, error: UsageError) -> None:
+    for message in error.messages:
+        logger.error("%s, what was read before stays: %s", what, message)

@@ -3,10 +3,13 @@
 The command line and the environment both give texts; `read_settings` makes Settings of them, or names every mistake.
 """
 
+import grp
 import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
 from itertools import pairwise
 from typing import Any
 
@@ -14,17 +17,24 @@ from haproxy_log_exporter.address import Address, read_address
 from haproxy_log_exporter.labels.catalogue import DEFAULT_LABELS
 from haproxy_log_exporter.logformat.envelopes import FACILITIES
 from haproxy_log_exporter.metrics.catalogue import DEFAULT_BUCKETS, DEFAULT_METRICS
+from haproxy_log_exporter.sources.datagram import RECEIVE_BUFFER
+from haproxy_log_exporter.sources.journal import unit_name
+from haproxy_log_exporter.sources.listening import LONGEST_SOCKET_PATH
+from haproxy_log_exporter.sources.senders import Network
+
+NOTHING_TO_READ = "nothing to read: give --file GLOB, --syslog URL, --journal UNIT or --stdin"
 
 ENVIRONMENT_PREFIX = "HAPROXY_LOG_EXPORTER_"
 
 
 @dataclass(frozen=True, slots=True)
 class SyslogURL:
-    """Where to listen for syslog; `text` is how the user wrote it."""
+    """Where to listen for syslog: an address, or of `unix` a path; `text` is how the user wrote it."""
 
     text: str
     scheme: str
     address: Address
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +100,57 @@ def _bound(text: str) -> str:
     return text
 
 
-def _weight(text: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
-        message = f"{text!r} is not a whole number from 1 to 9999"
-        raise ValueError(message)
-    return int(text)
+def _whole_number(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not least <= int(text) <= most:
+            message = f"{text!r} is not a whole number from {least} to {most}"
+            raise ValueError(message)
+        return int(text)
+
+    return read
 
 
 def _syslog(text: str) -> SyslogURL:
     scheme, separator, rest = text.partition("://")
-    if not separator or scheme != "udp":
-        message = f"{text!r} is no address to listen on; it is udp://HOST:PORT, with [::1] for IPv6"
+    if not separator or scheme not in ("udp", "tcp", "tls", "unix"):
+        message = (
+            f"{text!r} is no address to listen on; it is udp://HOST:PORT, tcp://HOST:PORT or tls://HOST:PORT, with "
+            "[::1] for IPv6, or unix:///PATH"
+        )
         raise ValueError(message)
-    return SyslogURL(text, scheme, read_address(rest))
+    if scheme != "unix":
+        return SyslogURL(text, scheme, read_address(rest))
+    if not rest.startswith("/") or rest.endswith("/") or len(os.fsencode(rest)) > LONGEST_SOCKET_PATH:
+        message = f"{text!r} is no path for a socket; it is unix:///PATH, of {LONGEST_SOCKET_PATH} bytes at the most"
+        raise ValueError(message)
+    return SyslogURL(text, scheme, Address("", 0), rest)
+
+
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        message = f"{error}; it is an address or a network such as 10.0.0.0/8 or fd00::/8"
+        raise ValueError(message) from error
+
+
+def _mode(text: str) -> str:
+    if not re.fullmatch(r"0?[0-7]{3}", text):
+        message = f"{text!r} is no mode; it is three octal digits, such as 0660"
+        raise ValueError(message)
+    return text
+
+
+def _group(text: str) -> str:
+    try:
+        return text if text.isdecimal() else str(grp.getgrnam(text).gr_gid)
+    except KeyError as error:
+        message = f"there is no group {text!r}"
+        raise ValueError(message) from error
+
+
+def _unit(text: str) -> str:
+    return unit_name(_text(text))
 
 
 def _path(text: str) -> str:
@@ -122,7 +170,48 @@ class Settings:
     )  # fmt: skip
     syslog: tuple[SyslogURL, ...] = _knob(
         (), "--syslog", read=_syslog, metavar="URL", repeatable=True,
-        help="Listen for HAProxy's datagrams: udp://HOST:PORT.",
+        help="Listen for HAProxy: udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT, or unix:///PATH for datagrams.",
+    )  # fmt: skip
+    allow: tuple[Network, ...] = _knob(
+        (), "--syslog-allow", read=_network, metavar="CIDR", repeatable=True,
+        help="Take syslog from these networks alone; from all without it.",
+    )  # fmt: skip
+    max_connections: int = _knob(
+        256, "--syslog-max-connections", read=_whole_number(1, 1_000_000), metavar="N",
+        help="Connections that an address of tcp:// or tls:// may have at a time.",
+    )  # fmt: skip
+    receive_buffer: int = _knob(
+        RECEIVE_BUFFER, "--syslog-receive-buffer", read=_whole_number(4096, 1 << 30), metavar="BYTES",
+        help="What a socket of udp:// is to hold of what is not read yet, as far as the system grants it.",
+    )  # fmt: skip
+    tls_certificate: str = _knob(
+        "", "--syslog-tls-certificate", read=_text, metavar="PATH",
+        help="The certificate for tls://, with its chain, in PEM.",
+    )  # fmt: skip
+    tls_key: str = _knob(
+        "", "--syslog-tls-key", read=_text, metavar="PATH",
+        help="The certificate's key, where it is not in the same file.",
+    )  # fmt: skip
+    tls_client_ca: str = _knob(
+        "", "--syslog-tls-client-ca", read=_text, metavar="PATH",
+        help="Take connections of tls:// only with a certificate that one of these authorities has signed.",
+    )  # fmt: skip
+    unix_mode: str = _knob(
+        "0666", "--syslog-unix-mode", read=_mode, metavar="MODE", help="Who may send to unix://, as chmod has it.",
+    )  # fmt: skip
+    unix_group: str = _knob(
+        "", "--syslog-unix-group", read=_group, metavar="GROUP", help="The group of the socket of unix://.",
+    )  # fmt: skip
+    journal: tuple[str, ...] = _knob(
+        (), "-j", "--journal", read=_unit, metavar="UNIT", repeatable=True,
+        help="Follow a unit's entries in the systemd journal: haproxy.",
+    )  # fmt: skip
+    journal_directory: str = _knob(
+        "", "--journal-directory", read=_text, metavar="PATH",
+        help="Read the journal in this directory; without it, this machine's.",
+    )  # fmt: skip
+    stdin: bool = _knob(
+        False, "--stdin", read=_switch, metavar="", is_switch=True, help="Read standard input, and end when it does.",
     )  # fmt: skip
     labels: tuple[str, ...] = _knob(
         (), "-l", "--labels", read=_text, metavar="A,B,…",
@@ -165,7 +254,7 @@ class Settings:
         help="Of syslog, read these facilities alone: local0. A line that names none is read as well.",
     )  # fmt: skip
     sample_weight: int = _knob(
-        1, "--sample-weight", read=_weight, metavar="N",
+        1, "--sample-weight", read=_whole_number(1, 9999), metavar="N",
         help="Count each line N times, where HAProxy logs one of N (log … sample 1:N).",
     )  # fmt: skip
     listen_address: Address = _knob(
@@ -229,6 +318,21 @@ def read_settings(given: Mapping[str, Sequence[str]], environment: Mapping[str, 
     bounds = [*map(float, values.get("buckets", ()))]
     if any(lower >= upper for lower, upper in pairwise(bounds)):
         problems.append(f"--buckets: {','.join(values['buckets'])} does not ascend")
+    problems += _find_what_does_not_fit(values)
     if values.get("state_reset") and not values.get("state"):
         problems.append("--state-reset: there is no --state PATH")
     return Settings(**values), problems
+
+
+def _find_what_does_not_fit(values: Mapping[str, Any]) -> list[str]:
+    """Tell where options of syslog and the journal want others."""
+    schemes = {url.scheme for url in values.get("syslog", ())}
+    problems = []
+    if "tls" in schemes and "tls_certificate" not in values:
+        problems.append("--syslog: tls:// needs --syslog-tls-certificate PATH")
+    if "tls" not in schemes:
+        given = (knobs()[name].option for name in ("tls_certificate", "tls_key", "tls_client_ca") if name in values)
+        problems += [f"{option}: there is no --syslog tls://HOST:PORT" for option in given]
+    if "journal_directory" in values and not values.get("journal"):
+        problems.append("--journal-directory: there is no --journal UNIT")
+    return problems

@@ -140,8 +140,8 @@ class State:
         for stream, _, *row in select("SELECT * FROM files ORDER BY stream, number"):
             marks.setdefault(stream, []).append(_mark(row))
         self._streams = {
-            os.fsdecode(stream): Kept(tuple(marks.get(stream, ())), held)
-            for stream, held in select("SELECT * FROM streams")
+            os.fsdecode(stream): Kept(tuple(marks.get(stream, ())), held, place)
+            for stream, held, place in select("SELECT * FROM streams")
         }
 
     def _restore(self, connection: sqlite3.Connection, table: Table) -> None:
@@ -261,7 +261,7 @@ def _write_stream(connection: sqlite3.Connection, stream: str, kept: Kept | None
     if kept is None:
         connection.execute("DELETE FROM streams WHERE stream = ?", (key,))
         return
-    connection.execute("INSERT OR REPLACE INTO streams VALUES (?, ?)", (key, kept.held))
+    connection.execute("INSERT OR REPLACE INTO streams VALUES (?, ?, ?)", (key, kept.held, kept.place))
     rows = [
         (
             key, number, os.fsencode(mark.path), str(mark.device), str(mark.inode), mark.origin, *mark.head,

@@ -22,7 +22,7 @@ from haproxy_log_exporter.messages import printable
 logger = logging.getLogger(__name__)
 
 _APPLICATION = 0x484C6F67  # "HLog": https://www.sqlite.org/fileformat.html, "Application ID"
-_VERSION = 1
+_VERSION = 2
 _PAGE_SIZE = 4096
 _SCHEMA = f"""
 PRAGMA page_size = {_PAGE_SIZE};
@@ -38,7 +38,7 @@ CREATE TABLE totals (id INTEGER PRIMARY KEY, packed BLOB NOT NULL);
 CREATE TABLE counters (
     name TEXT NOT NULL, subject TEXT NOT NULL, value NUMERIC NOT NULL, PRIMARY KEY (name, subject)
 ) WITHOUT ROWID;
-CREATE TABLE streams (stream BLOB PRIMARY KEY, held TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE streams (stream BLOB PRIMARY KEY, held TEXT NOT NULL, place TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
     stream BLOB, number INTEGER, path BLOB NOT NULL, device TEXT NOT NULL, inode TEXT NOT NULL,
     origin INTEGER NOT NULL, head_size INTEGER NOT NULL, head BLOB NOT NULL,
@@ -208,8 +208,9 @@ def _expect(application: int, version: int) -> None:
     if application != _APPLICATION:
         message = "it belongs to another program"
         raise NoStateError(message)
-    if version > _VERSION:
-        message = f"a newer version of this program wrote it (its schema is {version}, this one knows {_VERSION})"
+    if version != _VERSION:
+        other = "a newer" if version > _VERSION else "an older"
+        message = f"{other} version of this program wrote it (its schema is {version}, this one knows {_VERSION})"
         raise NoStateError(message)
 
 

@@ -77,7 +77,7 @@ def test_stop_wakes_a_service_that_waits(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(service_module, "FLUSH_SECONDS", 3_600.0)
     service = make_service(syslog=["udp://127.0.0.1:0"])
     with running(service), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.sendto(line(), ("127.0.0.1", service.datagram_ports[0]))
+        sender.sendto(line(), ("127.0.0.1", service.inputs.ports[0]))
         wait_until(lambda: service.pipeline.pending == 1, what="the line")
     assert total(shown(service), REQUESTS) == 1
 
@@ -340,7 +340,7 @@ def test_facilities_are_those_of_syslog_alone(tmp_path: Path) -> None:
 
     with running(service), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for header in (b"<134>", b"<141>", b"<155>", b"", b"<6>"):
-            sender.sendto(header + line(), ("127.0.0.1", service.datagram_ports[0]))
+            sender.sendto(header + line(), ("127.0.0.1", service.inputs.ports[0]))
         expected = {str(log): (2, 0, 0), "udp://127.0.0.1:0": (4, 1, 0)}
         wait_until(lambda: tallies() == expected, what="all lines")
     assert total(shown(service), REQUESTS) == 6

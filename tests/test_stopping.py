@@ -145,7 +145,7 @@ def test_scrapes_are_answered_while_a_commit_hangs(tmp_path: Path) -> None:
 
 def test_last_commit_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     """The end comes in time, with 1 and the reason; the lines are read again by the next one."""
-    with serving_on_a_disk_that_hangs(tmp_path, service_module._LAST_COMMIT_SECONDS) as exporter:
+    with serving_on_a_disk_that_hangs(tmp_path, service_module._LAST_SECONDS) as exporter:
         assert stop_in_time(exporter, signal.SIGTERM) == 1
         told = [message for message in exporter.messages if message != "the commit hangs"]
         path = tmp_path / "state"

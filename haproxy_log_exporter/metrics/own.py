@@ -114,7 +114,9 @@ class OwnMetrics(CollectorRegistry):
         lines = _counter("lines", "Lines read, by what became of them.", "source", "result")
         truncated = _counter("lines_truncated", "Lines counted that were cut before their end.", "source")
         size = _counter("bytes_read", "Bytes of lines read.", "source")
+        lost = _counter("events_dropped", "Messages that HAProxy's ring had no room for, as it said itself.", "source")
         for source, tally in shown.tallies.items():
+            lost.add_metric([source], tally.lost)
             results = (tally.counted, tally.notices, tally.filtered, tally.rejected)
             for result, count in zip(("counted", "notice", "filtered", "rejected"), results, strict=True):
                 lines.add_metric([source, result], count)
@@ -123,7 +125,7 @@ class OwnMetrics(CollectorRegistry):
         parsed = _counter("parsed", "Lines counted, by format.", "format")
         for format_, count in shown.parsed.items():
             parsed.add_metric([format_], count)
-        return iter((lines, truncated, size, parsed))
+        return iter((lines, truncated, size, lost, parsed))
 
     def _sources(self) -> Iterator[Metric]:
         dropped = _counter(
@@ -133,17 +135,24 @@ class OwnMetrics(CollectorRegistry):
         errors = _counter("source_errors", "Failures to open or read a source.", "source")
         position = _gauge("source_position_bytes", "Up to where the source's files are read.", "source")
         size = _gauge("source_size_bytes", "Size of the source's files.", "source")
+        buffer = _gauge("receive_buffer_bytes", "What a socket holds of what is not read yet.", "source")
+        connections = _gauge("connections", "Connections that are open.", "source")
+        refused = _counter("refused", "Connections and datagrams not taken, or not to their end.", "source", "reason")
         for source, condition in self._shown.conditions.items():
             errors.add_metric([source], condition.errors)
+            for reason, count in (condition.refused or {}).items():
+                refused.add_metric([source, reason], count)
             for family, value in (
                 (dropped, condition.dropped),
                 (rotations, condition.rotations),
                 (position, condition.position_bytes),
                 (size, condition.size_bytes),
+                (buffer, condition.receive_buffer_bytes),
+                (connections, condition.connections),
             ):
                 if value is not None:
                     family.add_metric([source], value)
-        return iter((dropped, rotations, errors, position, size))
+        return iter((dropped, rotations, errors, position, size, buffer, connections, refused))
 
     def _lag(self, shown: Shown) -> Metric:
         lag = _gauge("source_lag_seconds", "Now, less the time of the newest line.", "source")

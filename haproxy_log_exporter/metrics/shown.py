@@ -19,6 +19,7 @@ class Tally:
     filtered: int = 0
     rejected: int = 0
     truncated: int = 0
+    lost: int = 0  # what HAProxy says that it had to drop
     newest: bytes = b""  # the last line that was counted and not cut
     newest_time: float | None = None  # when it was written, in seconds since the epoch
 
@@ -37,6 +38,9 @@ class Condition:
     rotations: int | None = None
     dropped: int | None = None
     errors: int = 0
+    receive_buffer_bytes: int | None = None
+    connections: int | None = None
+    refused: Mapping[str, int] | None = None  # datagrams and connections, by reason
 
 
 class Shown(NamedTuple):

@@ -1,5 +1,6 @@
 """Whole lines out of blocks of bytes."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 # The longest line that is read, its newline not counted. HAProxy's own limit for a message is 65,535 bytes.
@@ -41,7 +42,7 @@ class LineBuffer:
 
     def __init__(self) -> None:
         """Start at the beginning of a line."""
-        self._begun = b""
+        self._begun = bytearray()
         self._skipping = False
 
     def feed(self, block: bytes) -> Lines:
@@ -53,15 +54,30 @@ class LineBuffer:
             self._skipping = False
             block = block[end:]
         end = block.rfind(b"\n") + 1
-        chunk, rest = (self._begun + block[:end] if end else b""), block[end:]
-        self._begun = rest if end else self._begun + rest
-        lines = drop_overlong(chunk)
+        lines = NO_LINES
+        if end:
+            lines = drop_overlong(bytes(self._begun) + block[:end])
+            self._begun.clear()
+        self._begun += block[end:]
         if len(self._begun) > LONGEST_LINE:
-            self._begun, self._skipping = b"", True
+            self._begun.clear()
+            self._skipping = True
             return Lines(lines.chunk, lines.overlong + 1)
         return lines
 
     def end(self) -> Lines:
         """Give the last line, which had no newline."""
-        last, self._begun = self._begun, b""
+        last = bytes(self._begun)
+        self._begun.clear()
         return Lines(last + b"\n" if last else b"", 0)
+
+
+def join_messages(messages: Sequence[bytes]) -> bytes:
+    """Make whole lines of messages of one or more lines each, whether they end in a newline or not.
+
+    HAProxy ends each datagram with one, other senders do not. Nothing is lost with an empty line.
+    """
+    chunk = b"\n".join((*messages, b""))
+    while b"\n\n" in chunk:
+        chunk = chunk.replace(b"\n\n", b"\n")
+    return chunk.removeprefix(b"\n")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from haproxy_log_exporter.marks import Mark
+from haproxy_log_exporter.marks import Kept, Mark
 from haproxy_log_exporter.metrics.shown import Condition
 from haproxy_log_exporter.sources.base import Chunk
 from haproxy_log_exporter.sources.framing import BLOCK
@@ -62,6 +62,7 @@ class FileSource:
         self._conditions = {name: Condition(rotations=0) for name in self._patterns}
         self._over: list[Chunk] = []
         self._turn = 0
+        self.can_wait = True
         self.is_behind = False  # there is more to read at once, though no lines came of it yet
 
     @property
@@ -91,8 +92,12 @@ class FileSource:
         """List the paths that are followed and lead to a file."""
         return [path for path, generations in self._paths.items() if generations.is_open]
 
-    def marks(self) -> dict[str, tuple[Mark, ...]]:
+    def kept(self) -> dict[str, Kept]:
         """Say how far the files of each path are read, of those too that no pattern names."""
+        return {path: Kept(each) for path, each in self.marks().items()}
+
+    def marks(self) -> dict[str, tuple[Mark, ...]]:
+        """Give the marks of the files of each path."""
         return self._known | {path: generations.marks() for path, generations in self._paths.items()}
 
     def read(self) -> list[Chunk]:
@@ -115,6 +120,9 @@ class FileSource:
             else:
                 self.is_behind |= self._paths[path].is_behind
         return chunks
+
+    def finish(self) -> None:
+        """Take nothing: it stays."""
 
     def conditions(self) -> dict[str, Condition]:
         """Add up positions and sizes of all open files."""

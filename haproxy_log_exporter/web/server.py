@@ -49,16 +49,17 @@ class Served:
     shown: Callable[[], Shown]
     own: Callable[[Shown], CollectorRegistry]
     problem: Callable[[], str]  # why it is not ready; nothing where it is
-    sources: tuple[str, ...]
+    sources: Callable[[], tuple[str, ...]]
 
 
 class WebServer:
     """Serves until it is stopped."""
 
-    def __init__(self, address: Address, served: Served) -> None:
-        """Open nothing yet."""
+    def __init__(self, address: Address, served: Served, inherited: socket.socket | None = None) -> None:
+        """Open nothing yet; an inherited socket listens already."""
         self._address = address
         self._served = served
+        self._inherited = inherited
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -69,7 +70,7 @@ class WebServer:
             OperationError: where the address cannot be had.
         """
         try:
-            self._server = _Server(self._address, self._served)
+            self._server = _Server(self._address, self._served, self._inherited)
         except OSError as error:
             message = f"--web.listen-address: cannot listen on {self._address}: {error.strerror or error}"
             raise OperationError(message) from error
@@ -102,7 +103,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = True
     request_queue_size = 128
 
-    def __init__(self, address: Address, served: Served) -> None:
+    def __init__(self, address: Address, served: Served, inherited: socket.socket | None) -> None:
         self.served = served
         self.refused = 0
         self._open: set[socket.socket] = set()
@@ -110,7 +111,11 @@ class _Server(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in address.host or not address.host else socket.AF_INET
         if not address.host and not socket.has_dualstack_ipv6():
             self.address_family = socket.AF_INET
-        super().__init__((address.host, address.port), _Handler)
+        super().__init__((address.host, address.port), _Handler, bind_and_activate=inherited is None)
+        if inherited:
+            self.socket.close()
+            self.socket = inherited
+            self.server_address = inherited.getsockname()
 
     def server_bind(self) -> None:
         if self.address_family == socket.AF_INET6 and self.server_address[0] == "":
@@ -162,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._metrics(served)
         elif path == "/":
             headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": _PAGE_POLICY}
-            page = index_page(served.telemetry_path, served.sources, served.shown().rejects)
+            page = index_page(served.telemetry_path, served.sources(), served.shown().rejects)
             self._answer(HTTPStatus.OK, page.encode(), headers)
         elif path == "/-/healthy":
             self._answer(HTTPStatus.OK, b"healthy\n", self._plain)

@@ -12,9 +12,12 @@ from unittest import mock
 from prometheus_client import generate_latest
 
 from haproxy_log_exporter.engine import Choice
+from haproxy_log_exporter.inputs import Inputs
 from haproxy_log_exporter.metrics.exposition import render
+from haproxy_log_exporter.opening import TLS
 from haproxy_log_exporter.service import Service
 from haproxy_log_exporter.settings import Settings, read_settings
+from haproxy_log_exporter.sockets import InheritedSockets
 from haproxy_log_exporter.sources import framing, logfile, progress, siblings, tail
 from haproxy_log_exporter.web.server import Served, WebServer
 from tests.support import Samples, read_samples
@@ -76,19 +79,27 @@ class _Unserved(WebServer):
         """Bind nothing."""
 
 
+class _DrivenInputs(Inputs):
+    """Inputs whose files know another clock."""
+
+    clock: Clock
+
+    def make(self, inherited: InheritedSockets, tls: TLS) -> None:
+        """Make them."""
+        super().make(inherited, tls)
+        assert self.files
+        self.files._now = self.files._shared.now = self.clock.monotonic
+
+
 class _Driven(Service):
     """A service whose turns are taken one by one."""
 
     def __init__(self, settings: Settings, choice: Choice, clock: Clock) -> None:
         super().__init__(settings, choice)
-        self._clock = clock
+        self.inputs = _DrivenInputs(settings, self.pipeline, self._state)
+        self.inputs.clock = clock
         self.served: Served = self._served()
         self.web = _Unserved(settings.listen_address, self.served)
-
-    def _make_files(self) -> tail.FileSource:
-        files = super()._make_files()
-        files._now = files._shared.now = self._clock.monotonic
-        return files
 
     def _wait(self, now: float, *, gathering: bool) -> None:
         """Nothing is due before it is said to be."""
@@ -106,8 +117,8 @@ class _Driven(Service):
         return self._progress() != before
 
     def _progress(self) -> tuple[object, ...]:
-        assert self._files
-        return self._files.marks(), [(each.tally.bytes_read, each.tally.rejected) for each in self._intakes.values()]
+        tallies = [intake.tally for intake in self.inputs.intakes.values()]
+        return self.inputs.kept(), [(tally.bytes_read, tally.rejected) for tally in tallies]
 
     def commit(self) -> None:
         """Flush, and wait for the commit; show nothing yet."""

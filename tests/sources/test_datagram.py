@@ -7,14 +7,19 @@ import pytest
 
 from haproxy_log_exporter.address import Address
 from haproxy_log_exporter.errors import OperationError
-from haproxy_log_exporter.sources import datagram
 from haproxy_log_exporter.sources.datagram import MOST_AT_ONCE, DatagramSource
+from haproxy_log_exporter.sources.listening import InternetListener
+
+
+def udp(host: str, port: int = 0) -> InternetListener:
+    """Listen for datagrams."""
+    return InternetListener(Address(host, port), socket.SOCK_DGRAM)
 
 
 @pytest.fixture
 def source() -> Iterator[DatagramSource]:
     """A source on a port of its own."""
-    source = DatagramSource("udp://127.0.0.1:0", Address("127.0.0.1", 0))
+    source = DatagramSource("udp://127.0.0.1:0", udp("127.0.0.1"))
     source.start()
     yield source
     source.stop()
@@ -55,10 +60,9 @@ def test_others_get_their_turn(source: DatagramSource) -> None:
     assert taken + _read(source).count(b"\n") + _dropped(source) == MOST_AT_ONCE + 10
 
 
-def test_what_the_kernel_drops_is_counted_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_kernel_drops_is_counted_exactly() -> None:
     """Sent = received + dropped, to the datagram."""
-    monkeypatch.setattr(datagram, "_RECEIVE_BUFFER", 4096)
-    source = DatagramSource("udp://127.0.0.1:0", Address("127.0.0.1", 0))
+    source = DatagramSource("udp://127.0.0.1:0", udp("127.0.0.1"), receive_buffer=4096)
     source.start()
     _send(source, *[b"x" * 200] * 500)
     received = _read(source).count(b"\n")
@@ -71,7 +75,7 @@ def test_what_the_kernel_drops_is_counted_exactly(monkeypatch: pytest.MonkeyPatc
 def test_ipv6_and_dual_stack() -> None:
     """A literal IPv6 address serves itself, an empty host both families."""
     for host, targets in (("::1", ["::1"]), ("", ["::1", "127.0.0.1"])):
-        source = DatagramSource("udp", Address(host, 0))
+        source = DatagramSource("udp", udp(host))
         source.start()
         for target in targets:
             with socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -83,6 +87,6 @@ def test_ipv6_and_dual_stack() -> None:
 def test_a_port_in_use_is_named(source: DatagramSource) -> None:
     """The message has the option, the URL and the reason."""
     name = f"udp://127.0.0.1:{source.port}"
-    second = DatagramSource(name, Address("127.0.0.1", source.port))
+    second = DatagramSource(name, udp("127.0.0.1", source.port))
     with pytest.raises(OperationError, match=f"--syslog: cannot listen on {name}: Address already in use"):
         second.start()

@@ -49,7 +49,7 @@ def own_metrics(_shown: Shown) -> CollectorRegistry:
 def serve_paths(*paths: str) -> Served:
     """Make what is served, of requests by path."""
     shown = make_shown(*paths)
-    return Served("/metrics", lambda: shown, own_metrics, lambda: "", ("/var/log/<haproxy>.log", "udp://:514"))
+    return Served("/metrics", lambda: shown, own_metrics, lambda: "", lambda: ("/var/log/<haproxy>.log", "udp://:514"))
 
 
 SMALL = serve_paths("/1", "/2", "/3")

@@ -1,0 +1,184 @@
+"""The systemd journal: the entries of one unit.
+
+Strategy: the journal gives each entry a cursor, by which it is found again. The one of the last entry that was handed
+over is kept in the state together with what was counted, so each entry counts exactly once, as a line of a file does.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from haproxy_log_exporter.errors import OperationError, UsageError
+from haproxy_log_exporter.marks import Kept
+from haproxy_log_exporter.metrics.shown import Condition
+from haproxy_log_exporter.sources.base import Chunk
+from haproxy_log_exporter.sources.framing import drop_overlong, join_messages
+
+logger = logging.getLogger(__name__)
+
+# What is taken at a time, in entries, so that other sources get their turn: some ten milliseconds.
+_MOST_AT_ONCE = 2_000
+
+# How often there is a look for new entries, in seconds.
+_LOOK_SECONDS = 0.25
+
+# systemd.unit(5): what a name may end in.
+_KINDS = ("service", "socket", "scope", "slice", "target", "timer", "mount", "path", "device", "swap", "automount")
+
+# Where nothing was in the journal yet: whatever comes, comes later.
+_NOTHING = "nothing"
+
+
+def unit_name(text: str) -> str:
+    """Complete a unit's name as systemctl does."""
+    return text if text.rpartition(".")[2] in _KINDS else f"{text}.service"
+
+
+def load_binding() -> Any:
+    """Import systemd's Python binding.
+
+    Raises:
+        UsageError: where it is not installed.
+    """
+    try:
+        from systemd import journal  # noqa: PLC0415 -- an extra
+    except ImportError as error:
+        message = (
+            f"--journal: systemd's Python binding is missing ({error}); "
+            "it is python3-systemd on Debian, pip install 'haproxy-log-exporter[journal]' elsewhere"
+        )
+        raise UsageError(message) from error
+    return journal
+
+
+class JournalSource:
+    """The entries of a unit, in the journal of this machine or in a directory."""
+
+    can_wait = True
+
+    def __init__(
+        self,
+        unit: str,
+        *,
+        directory: str = "",
+        from_beginning: bool = False,
+        place: str = "",
+        with_facility: bool = False,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`place` is what was kept by the last one who read it; without it, `from_beginning` says where to begin.
+
+        `with_facility` puts the syslog facility before a line that came with one, which journald takes off.
+        """
+        self.name = f"journal:{unit}"
+        self.names = (self.name,)
+        self.is_behind = False
+        self._unit = unit
+        self._directory = directory
+        self._from_beginning = from_beginning
+        self._place = place
+        self._with_facility = with_facility
+        self._now = now
+        self._next_look = 0.0
+        self._reader: Any = None
+        self._is_unread = False  # the reader is at an entry that has not been handed over
+        self._condition = Condition()
+
+    def start(self) -> None:
+        """Open the journal, and find where to begin."""
+        where = self._directory or "this machine's"
+        binding = load_binding()
+        try:
+            self._reader = binding.Reader(path=self._directory or None)
+            self._reader.data_threshold = 0  # messages are whole
+            self._reader.fileno()  # from now on it sees what changes
+            self._reader.process()
+            if not self._place:
+                self._find_beginning()
+            self._reader.add_match(_SYSTEMD_UNIT=self._unit)
+            self._seek()
+        except (OSError, ValueError) as error:
+            self.stop()
+            message = f"--journal: cannot read {where} journal: {getattr(error, 'strerror', None) or error}"
+            raise OperationError(message) from error
+        logger.info("reading %s of %s journal", self._unit, where)
+        if not (self._directory or self._reader.has_persistent_files() or self._reader.has_runtime_files()):
+            logger.warning("%s: no journal can be read; group systemd-journal may read it", self.name)
+
+    def _find_beginning(self) -> None:
+        """Take the newest entry of all units for the one after which to begin."""
+        self._place = _NOTHING
+        if not self._from_beginning:
+            self._reader.seek_tail()
+            if self._reader._previous():  # noqa: SLF001 -- see _take
+                self._place = self._reader._get_cursor()  # noqa: SLF001
+
+    def _seek(self) -> None:
+        """Go to the entry after the one that was handed over last."""
+        if self._place == _NOTHING:
+            self._reader.seek_head()
+            return
+        self._reader.seek_cursor(self._place)
+        # The entry itself, where it is there and this unit's; else the one after it, which has not been read.
+        self._is_unread = self._reader._next() and not self._reader.test_cursor(self._place)  # noqa: SLF001
+
+    def fileno(self) -> int | None:
+        """Say that it is looked at from time to time: as long as it has to wait, a descriptor would wake in vain."""
+        return None
+
+    def read(self) -> list[Chunk]:
+        """Take the next entries."""
+        messages: list[bytes] = []
+        if not self.is_behind and self._now() < self._next_look:
+            return []
+        self._next_look = self._now() + _LOOK_SECONDS
+        try:
+            self._reader.process()
+            while len(messages) < _MOST_AT_ONCE and (self._is_unread or self._reader._next()):  # noqa: SLF001
+                self._is_unread = False
+                messages.append(self._take())
+        except OSError as error:
+            self._condition.errors += 1
+            logger.error("%s: %s", self.name, error.strerror or error)  # noqa: TRY400 -- no bug
+        self.is_behind = len(messages) == _MOST_AT_ONCE
+        if not messages:
+            return []
+        self._place = self._reader._get_cursor()  # noqa: SLF001
+        lines = drop_overlong(join_messages(messages))
+        return [Chunk(self.name, *lines)] if lines.chunk or lines.overlong else []
+
+    def _take(self) -> bytes:
+        """Take what an entry says. The binding's own way to an entry is to read and convert all of its fields."""
+        message = self._field("MESSAGE")
+        if not self._with_facility:
+            return message
+        facility = self._field("SYSLOG_FACILITY")
+        if not facility.isdigit():
+            return message
+        priority = self._field("PRIORITY")
+        return b"<%d>%b" % (int(facility) * 8 + (int(priority) if priority.isdigit() else 6), message)
+
+    def _field(self, name: str) -> bytes:
+        try:
+            return bytes(self._reader._get(name))  # noqa: SLF001
+        except KeyError:
+            return b""
+
+    def finish(self) -> None:
+        """Take nothing: it stays."""
+
+    def conditions(self) -> Mapping[str, Condition]:
+        """Say whether it failed."""
+        return {self.name: replace(self._condition)}
+
+    def kept(self) -> Mapping[str, Kept]:
+        """Give the cursor of the last entry that was handed over."""
+        return {self.name: Kept(place=self._place)} if self._place else {}
+
+    def stop(self) -> None:
+        """Close the journal."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None

@@ -1,0 +1,147 @@
+"""Sockets to be sent to: opened here, or handed down by systemd."""
+
+import errno
+import os
+import socket
+import stat
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from haproxy_log_exporter.address import Address
+from haproxy_log_exporter.errors import OperationError
+
+# How many connections may wait to be taken; the kernel's own limit, net.core.somaxconn, is 4,096.
+_BACKLOG = 1024
+
+# struct sockaddr_un in unix(7) has room for so many bytes, and a NUL.
+LONGEST_SOCKET_PATH = 107
+
+# Nobody can send to a new socket until its owner, group and mode are what they are to be.
+_NOBODY = 0o777
+
+
+class Listener(Protocol):
+    """Has a socket to be sent to."""
+
+    def open(self) -> socket.socket:
+        """Give the socket, which does not block; OSError, or UnicodeError, where it cannot be had."""
+
+    def close(self) -> None:
+        """Close the socket, and remove what others would find it by."""
+
+
+@dataclass
+class InternetListener:
+    """A port of this machine. All addresses, an empty host, means both families where there are both."""
+
+    address: Address
+    kind: socket.SocketKind
+    _socket: socket.socket | None = field(default=None, init=False)
+
+    def open(self) -> socket.socket:
+        """Bind; connections are listened for at once."""
+        found = socket.getaddrinfo(
+            self.address.host or None, self.address.port, type=self.kind, flags=socket.AI_PASSIVE
+        )
+        dual = not self.address.host and socket.has_dualstack_ipv6()
+        preferred = socket.AF_INET6 if dual else socket.AF_INET
+        family, kind, protocol, _, where = next((row for row in found if row[0] == preferred), found[0])
+        self._socket = socket.socket(family, kind, protocol)
+        if family == socket.AF_INET6:  # an IPv6 address that is named is for IPv6 alone, so IPv4 may be named beside it
+            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual)
+        if kind == socket.SOCK_STREAM:  # connections of a process that has ended may still be about
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(where)
+        if kind == socket.SOCK_STREAM:
+            self._socket.listen(_BACKLOG)
+        self._socket.settimeout(0)
+        return self._socket
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._socket:
+            self._socket.close()
+            self._socket = None
+
+
+@dataclass
+class UnixListener:
+    """A path for datagrams. A socket that a process left there is replaced, one that is in use is not."""
+
+    path: str
+    mode: int
+    group: int | None = None
+    _socket: socket.socket | None = field(default=None, init=False)
+    _inode: tuple[int, int] = field(default=(0, 0), init=False)
+
+    def open(self) -> socket.socket:
+        """Make the socket, for nobody at first."""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        before = os.umask(_NOBODY)
+        try:
+            self._bind(self._socket)
+        finally:
+            os.umask(before)
+        found = os.lstat(self.path)
+        self._inode = found.st_dev, found.st_ino
+        if self.group is not None:
+            os.chown(self.path, -1, self.group)
+        os.chmod(self.path, self.mode)
+        self._socket.settimeout(0)
+        return self._socket
+
+    def _bind(self, sock: socket.socket) -> None:
+        try:
+            sock.bind(self.path)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not self._is_stale():
+                raise
+            os.unlink(self.path)
+            sock.bind(self.path)
+
+    def _is_stale(self) -> bool:
+        """Tell whether nobody has the socket at the path any more.
+
+        Raises:
+            OperationError: where it is no socket.
+        """
+        if not stat.S_ISSOCK(os.lstat(self.path).st_mode):
+            message = "it is there, and is no socket"
+            raise OperationError(message)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(self.path)
+            except ConnectionRefusedError:
+                return True
+            except OSError:
+                return False
+        return False
+
+    def close(self) -> None:
+        """Close the socket, and remove its path unless another has taken it."""
+        if not self._socket:
+            return
+        self._socket.close()
+        self._socket = None
+        try:
+            found = os.lstat(self.path)
+            if (found.st_dev, found.st_ino) == self._inode:
+                os.unlink(self.path)
+        except OSError:  # it is gone, or may not be removed
+            return
+
+
+@dataclass
+class InheritedListener:
+    """A socket of systemd's, which goes on to have it: what comes meanwhile waits for the next process."""
+
+    inherited: socket.socket
+
+    def open(self) -> socket.socket:
+        """Give it."""
+        self.inherited.settimeout(0)
+        return self.inherited
+
+    def close(self) -> None:
+        """Close this process's end of it."""
+        self.inherited.close()

@@ -1,0 +1,66 @@
+"""What systemd is told, where it asks to be: sd_notify(3)."""
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Mapping
+
+logger = logging.getLogger(__name__)
+
+# The status is for people: each change of it is a signal on the bus.
+_STATUS_SECONDS = 10.0
+
+
+class Supervisor:
+    """Tells that the service is ready, that it lives, how it stands, and that it stops."""
+
+    def __init__(self, environment: Mapping[str, str], process: int, now: Callable[[], float] = time.monotonic) -> None:
+        """Read from the variables whether there is anyone to tell; `process` is this one's number."""
+        address = environment.get("NOTIFY_SOCKET", "")
+        self._address = address.replace("@", "\0", 1) if address.startswith("@") else address
+        self._now = now
+        self._next_status = 0.0
+        self._next_beat = 0.0
+        self.interval = _watchdog_seconds(environment, process) / 2
+
+    def ready(self) -> None:
+        """Tell that all is open."""
+        self._tell("READY=1")
+
+    def reloading(self) -> None:
+        """Tell that configuration is read again; `ready` tells the end of it."""
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+
+    def stopping(self) -> None:
+        """Tell that it is about to end."""
+        self._tell("STOPPING=1")
+
+    def beat(self, status: Callable[[], str]) -> None:
+        """Tell that the loop goes round, and from time to time how things stand."""
+        if not self._address:
+            return
+        now = self._now()
+        if self.interval and now >= self._next_beat:
+            self._next_beat = now + self.interval
+            self._tell("WATCHDOG=1")
+        if now >= self._next_status:
+            self._next_status = now + _STATUS_SECONDS
+            self._tell(f"STATUS={status()}")
+
+    def _tell(self, message: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+                sock.settimeout(1.0)
+                sock.sendto(message.encode("utf-8", "replace"), self._address)
+        except OSError as error:  # it goes on without
+            logger.debug("systemd cannot be told: %s", error)
+
+
+def _watchdog_seconds(environment: Mapping[str, str], process: int) -> float:
+    """How often systemd wants to hear of this process, in seconds; 0 where it does not."""
+    microseconds = environment.get("WATCHDOG_USEC", "")
+    if not microseconds.isdecimal() or environment.get("WATCHDOG_PID", str(process)) != str(process):
+        return 0.0
+    return int(microseconds) / 1e6
