@@ -22,6 +22,7 @@ _ESCAPED_TEXT = r"$escaped*+(?>(?:\\.$escaped*+)*)"
 _BRACKETED = r"[<(][-_0-9A-Za-z]{1,64}+[>)]"  # <NOSRV> and its like, (NONE)
 _GREEDY = re.compile(r"\+\+")
 _SOME_TEXT = r"$text++"
+_NEVER_EMPTY = (r"$word++", r"$name++")  # nothing is a dash: the first byte is their own, whatever it is
 _JSON_STRING = rf'"{_ESCAPED_TEXT}"'
 
 # How many elements behind what is needed are told apart in a cut line, and how many bytes of a literal.
@@ -30,10 +31,14 @@ _MOST_BEGINNINGS = 16
 
 
 class Rest(NamedTuple):
-    """What must fit behind a value, and how often that may be tried: any number of times, where no two overlap."""
+    """What must fit behind a value, and how often that may be tried: any number of times, where no two overlap.
+
+    `holds_stop` is set where the byte behind the value may be part of it.
+    """
 
     pattern: str
     tries: str = "*"
+    holds_stop: bool = True
 
 
 class Shape(NamedTuple):
@@ -47,7 +52,7 @@ class Shape(NamedTuple):
     names_give_back: bool
 
 
-_NOTHING = Rest("")
+_NOTHING = Rest("", holds_stop=False)
 _NO_GUARDS: Guards = {}
 
 # Where a look ahead may go over the same bytes again, this keeps a hostile line from taking long.
@@ -235,8 +240,10 @@ class Writer:
 
     def _rest(self, index: int, value: Value) -> Rest:
         """Write what must fit behind a value that may hold the byte behind it; nothing where it cannot."""
-        if self._shape_of or not value.may_hold_stop(loose=self._extent is Extent.LOOSE):
+        if not value.may_hold_stop(loose=self._extent is Extent.LOOSE):
             return _NOTHING
+        if self._shape_of:
+            return Rest("")
         if self._extent is Extent.CUT:
             literal = self._elements[index + 1].literal[1:]
             return Rest(f"(?:{_literal(literal)}|{_any_beginning(literal)}\n)")
@@ -259,7 +266,7 @@ class Writer:
     def _is_open(self, element: Element) -> bool:
         """Whether the element's end cannot be told without looking further."""
         value = element.value
-        if not value or value.alias.holds is Holds.NAME:
+        if not value or value.alias.holds is Holds.NAME or value.notation.json:
             return False
         loose = self._extent is Extent.LOOSE
         return value.may_hold_stop(loose=loose) or value.alias.kind in (Kind.LIST, Kind.TEXT)
@@ -298,11 +305,14 @@ def fill(pattern: str, stops: bytes, rest: Rest = _NOTHING) -> str:
         lowest, never = CLASSES[name]
         inside = _byte_class(lowest, never + stops)
         pattern = inside + repeat
-        if name + repeat == _SOME_TEXT and stop:
-            pattern = f"{_byte_class(lowest, never)}{inside}*+"
+        has_first = (name + repeat == _SOME_TEXT and stop) or (rest.holds_stop and name + repeat in _NEVER_EMPTY)
+        if not repeat and rest.holds_stop and stop != b'"':  # in quotes it may be empty
+            return _byte_class(lowest, never + stops[1:])
+        if has_first:
+            pattern = f"{_byte_class(lowest, never + stops[1:])}{inside}*+"
         if rest.pattern and repeat and stop not in never and stop[0] >= lowest:
             begin = f"{inside}*+" if repeat == "*+" else f"(?:{inside}++|{end}{inside}*+)"
-            begin = pattern if name + repeat == _SOME_TEXT else begin  # never empty: its first byte needs no look ahead
+            begin = pattern if has_first else begin  # never empty: its first byte needs no look ahead
             pattern = f"{begin}(?>(?:{end}{inside}*+){rest.tries})"
         # A dash before a dash is a value that is empty.
         return f"(?:-(?=-{rest.pattern})|{pattern})" if stop == b"-" and repeat == "++" else pattern

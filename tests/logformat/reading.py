@@ -133,8 +133,7 @@ def meaning(item: Item, value: Value) -> dict[str, Any]:
     """Tell the fields that a value stands for, as `parse` gives them in JSON; None where there is none."""
     match item.form:
         case Form.PIECE:
-            text = b"" if value == b"-" and not item.quoted else value
-            return {field: _decode(octets) for field, octets in _pieces(item.name, text).items()}
+            return {field: _decode(octets) for field, octets in _pieces(item.name, value).items()}
         case Form.FRONTEND:
             return {"frontend_name": _decode(value[0]), "ssl": value[1]}
         case Form.TEXT | Form.FIXED:

@@ -110,6 +110,8 @@ def settle(form: Format, drawn: Sequence[Value]) -> list[Value]:
             and _ends_early(form, index, values)
         ):
             values[index] = shorter
+        if item.name in ("HU", "HP") and not item.quoted and _ends_early(form, index, values, least=0):
+            values[index] = b"<BADREQ>"  # an authority alone has no path: a URI's path is nothing where it may be
     return values
 
 
@@ -169,15 +171,15 @@ _WORDS_OF_A_REQUEST = 3
 _UNIT = {True: re.compile(rb"\\.|.", re.DOTALL), False: re.compile(rb".", re.DOTALL)}
 
 
-def _ends_early(form: Format, index: int, values: Sequence[Value]) -> bool:
-    """Whether what is behind a value fits within it as well."""
+def _ends_early(form: Format, index: int, values: Sequence[Value], least: int = 1) -> bool:
+    """Whether what is behind a value fits within it as well, behind its `least` bytes or further on."""
     item = form.items[index]
     line, places = render(form, values)
     start, end = places[index]
     behind = _behind(form, index)
     escaped = bool(item.flags & {"E", "json"}) or item.converter is not None
     units = [match.start() for match in _UNIT[escaped].finditer(line, start, end)]
-    first = 0 if item.form is Form.PIECE and item.name in ("HPO", "HQ") and not item.quoted else 1
+    first = 0 if item.form is Form.PIECE and item.name in ("HPO", "HQ") and not item.quoted else least
     return any(behind.match(line, at) for at in units[first:] if at < end - item.quoted)
 
 
@@ -189,7 +191,8 @@ def _behind(form: Format, index: int) -> "re.Pattern[bytes]":
         if isinstance(node, bytes):
             pattern += (b" " if place == 0 else b" ?") if node == BLANK else re.escape(node)
         elif node.open or node.quoted or node.own:
-            return re.compile(pattern + b'"' * (node.quoted and node.form not in (Form.BLOCK, Form.LIST)), re.DOTALL)
+            begins = b'["0-9tfn-]' if "json" in node.flags else b'"'  # of JSON it may be a number or the like as well
+            return re.compile(pattern + begins * (node.quoted and node.form not in (Form.BLOCK, Form.LIST)), re.DOTALL)
         else:
             pattern += rb"[-+0-9A-Fa-f:.unix]*" if node.numeric else b".*?"
     return re.compile(pattern + rb"\Z", re.DOTALL)

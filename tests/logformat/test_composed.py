@@ -54,8 +54,8 @@ def test_what_can_be_told_apart_is_read_back(case: tuple[Format, Sequence[Value]
     """Behind every envelope each value is read as it was before HAProxy wrote it, and no field is made up."""
     form, values = case
     line, _ = render(form, values)
-    if line[:1] == b"<":
-        envelope = "priority"  # a line in itself looks like one
+    if line[:1] in (b"<", b" "):
+        envelope = "priority"  # it looks like one, or like the blank that some put behind RFC 5424's
     note(f"{line!r}")
     found = parse(compile_format("1", "http", form.source), ENVELOPES[envelope], line)
     assert (found.pop("kind"), found.pop("format", ""), found.pop("truncated", False)) == ("http", "1", False), found
@@ -88,6 +88,19 @@ FOUND: list[tuple[str, bytes, Fields]] = [
     ("%{+X,+json}cp", b'"0039"', {"client_port": 57}),
     ("%{+X,+json}sp %ST", b'"" 503', {"status_code": 503}),
     ("%{+json}hrl", b'["a", "-"]', {"request_headers": ["a", ""]}),
+    ("%[be_name]0%ci", b"00-", {"backend_name": "0"}),
+    ("%b_%[x]", b"__a", {"backend_name": "_", "x": "a"}),
+    ("%b.%ci", b"..::1", {"backend_name": ".", "client_ip": "::1"}),
+    ("%[x]-%b-%s-%ST", b"a--b--s-200", {"x": "a", "backend_name": "-b", "server_name": "-s", "status_code": 200}),
+    ("%HM|%HV", b"||HTTP/1.1", {"http_request_method": "|", "http_version": "HTTP/1.1"}),
+    ("%HM*%[x]", b"*****", {"http_request_method": "*", "x": "***"}),
+    (
+        "%r*%ci",
+        b"GET **-",
+        {"http_request_method": "GET", "http_request_uri": "*", "http_request_path": "*"},
+    ),
+    ("%[x] %{+json}[y]", b'a b "y"', {"x": "a b", "y": "y"}),
+    ("%[x] %{+json}[y];%[z]", b'a b; "y;";z', {"x": "a b;", "y": "y;", "z": "z"}),
 ]
 
 
