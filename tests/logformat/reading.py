@@ -96,7 +96,7 @@ def _read_fixed(item: Item, printed: bytes) -> bytes:
 
 
 def _read_headers(item: Item, printed: bytes) -> list[bytes] | None:
-    if printed in (b"", b"null"):
+    if printed == (b"null" if "json" in item.flags else b""):
         return None
     if item.form is Form.BLOCK:
         return _read_text(item, printed)[1:-1].split(b"|")
