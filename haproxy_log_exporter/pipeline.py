@@ -32,6 +32,9 @@ MOST_PENDING = 1 << 20
 MOST_REJECTS = 8
 LONGEST_REJECT = 256
 
+# What a ring announces: how many messages it had no room for.
+_DROPPED = re.compile(rb"([0-9]++) events? dropped\n\Z")
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -44,10 +47,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class NoticeKind:
-    """One kind of HAProxy's own messages, and its pattern, as a whole line.
-
-    The pattern's last group is what is no such line; one before it says how many messages HAProxy had to drop.
-    """
+    """One kind of HAProxy's own messages, and its pattern, as a whole line."""
 
     kind: str
     pattern: re.Pattern[bytes]
@@ -203,10 +203,11 @@ class Pipeline:
     def _classify(self, chunk: bytes, tally: Tally, times: int) -> bytes:
         """Count HAProxy's own messages; give the lines that are none."""
         for notice in self.notices:
-            pieces, step = notice.pattern.split(chunk), notice.pattern.groups + 1
-            chunk, lines = b"".join(filter(None, pieces[step - 1 :: step])), len(pieces) // step
-            if step > 2:  # noqa: PLR2004 -- there is a group for a number
-                tally.lost += sum(map(int, filter(None, pieces[1::step]))) * times
+            if notice.kind == "events_dropped":
+                announced = (match[0] for match in notice.pattern.finditer(chunk) if match[1] is None)
+                tally.lost += times * sum(int(number) for line in announced for number in _DROPPED.findall(line))
+            pieces = notice.pattern.split(chunk)
+            chunk, lines = b"".join(filter(None, pieces[1::2])), len(pieces) // 2
             found = (lines - chunk.count(b"\n")) * times
             tally.notices += found
             self._noticed[notice.kind] += found

@@ -102,7 +102,7 @@ def _bound(text: str) -> str:
 
 def _whole_number(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,12}", text) or not least <= int(text) <= most:
+        if not re.fullmatch(r"0|[1-9][0-9]{0,11}", text) or not least <= int(text) <= most:
             message = f"{text!r} is not a whole number from {least} to {most}"
             raise ValueError(message)
         return int(text)

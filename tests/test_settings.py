@@ -48,7 +48,7 @@ def test_every_mistake_is_told_with_its_place() -> None:
     """All of them at once, each naming the option or the variable."""
     given = {
         "buckets": ["0.1,x,-1,inf"],
-        "syslog": ["tcp://h:1", "127.0.0.1:514", "udp://h"],
+        "syslog": ["http://h:1", "127.0.0.1:514", "udp://h"],
         "parser": ["regex"],
         "listen_address": ["9129"],
         "telemetry_path": ["metrics"],

@@ -45,7 +45,7 @@ PRESETS: tuple[Preset, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A kind of HAProxy's own messages and how they read; a group is a number of messages that are missing."""
+    """A kind of HAProxy's own messages and how they read."""
 
     kind: str
     pattern: str
@@ -63,6 +63,6 @@ NOTICES: tuple[Notice, ...] = (
     Notice("proxy_stopped", r"(?:Proxy $word++ (?>hard-|)stopped|Stopping )$text*+"),
     Notice("proxy_paused", r"(?:Paus(?:ed|ing)|Resum(?:ed|ing)|Enabl(?:ed|ing)) $text*+"),
     # sink_announce_dropped() in src/sink.c: a ring had no room for so many messages.
-    Notice("events_dropped", r"([1-9][0-9]{0,9}) events? dropped"),
+    Notice("events_dropped", r"[1-9][0-9]{0,9} events? dropped"),
     Notice("other", rf"(?:{_SERVER}|Proxy $word++ reached |SIGHUP(?: received,|: (?:Server|Proxy|Backup)) )$text*+"),
 )
