@@ -12,6 +12,7 @@ from haproxy_log_exporter.logformat.fields import KINDS
 from haproxy_log_exporter.logformat.presets import PRESETS
 from haproxy_log_exporter.metrics.catalogue import METRICS
 from haproxy_log_exporter.settings import default_text, knobs
+from tests.integration.haproxy import make_certificate
 from tests.support import FIXTURES, command, need, run, serving
 
 README = (FIXTURES.parent / "README.md").read_text()
@@ -57,7 +58,8 @@ def test_every_own_metric_is_told(tmp_path: Path) -> None:
     """With its labels, as they are served."""
     (tmp_path / "haproxy.log").touch()
     options = ("--file", tmp_path / "haproxy.log", "--syslog", "udp://127.0.0.1:0", "--state", tmp_path / "state")
-    with serving(*options) as exporter:
+    sockets = ("--syslog", "tcp://127.0.0.1:0", "--syslog-allow", "127.0.0.0/8")
+    with serving(*options, *sockets) as exporter:
         text = exporter.get("/metrics")[0].decode()
     served = re.findall(r"^# TYPE haproxy_log_exporter_(\w+)", text, re.MULTILINE)
     told = re.findall(r"`(\w+)(?:\{[\w,]*\})?`", "".join(re.findall(r"^\|[^|]*\|", _section("Metrics"), re.MULTILINE)))
@@ -76,9 +78,12 @@ def test_its_commands_run(line: str, tmp_path: Path) -> None:
     (tmp_path / "json.log").write_bytes(b'{"status":200,"path":"/a","ua":"a \\"b\\""}\n')
     arguments = shlex.split(line.replace("/etc/haproxy", str(tmp_path)))[1:]
     if arguments[0] == "serve":
-        places = {":5140": ":0", "/var/log": str(tmp_path), "/var/lib/haproxy-log-exporter": str(tmp_path)}
+        _name_certificates(tmp_path)
+        there = ("/var/log", "/var/lib/haproxy-log-exporter", "/var/lib/haproxy/dev")
+        places = {":5140": ":0", ":6514": ":0", **dict.fromkeys(there, str(tmp_path))}
         for place, here in places.items():
             arguments = [argument.replace(place, here) for argument in arguments]
+        arguments = [str(tmp_path / each) if each.endswith(".pem") else each for each in arguments]
         with serving(*arguments[1:]) as exporter:
             assert exporter.get("/-/ready")[0] == b"ready\n"
         assert exporter.process.returncode == 0
@@ -92,13 +97,21 @@ def test_its_commands_run(line: str, tmp_path: Path) -> None:
         assert not done.stderr
 
 
+def _name_certificates(folder: Path) -> None:
+    """Make certificates as the README names them."""
+    make_certificate(folder)
+    for name, made in (("ca", "certificate"), ("client", "both"), ("server", "both")):
+        (folder / f"{name}.pem").write_bytes((folder / f"{made}.pem").read_bytes())
+
+
 def test_haproxy_takes_its_configuration(tmp_path: Path) -> None:
     """Debian's HAProxy finds no fault with it."""
     need("haproxy")
-    (block,) = _blocks("haproxy")
-    path = tmp_path / "haproxy.cfg"
-    path.write_text(block)
-    subprocess.run(["/usr/sbin/haproxy", "-c", "-q", "-f", path], check=True, timeout=60)
+    _name_certificates(tmp_path)
+    for block in _blocks("haproxy"):
+        path = tmp_path / "haproxy.cfg"
+        path.write_text(block)
+        subprocess.run(["/usr/sbin/haproxy", "-c", "-q", "-f", path], check=True, timeout=60, cwd=tmp_path)
 
 
 def test_prometheus_takes_its_queries_and_its_scrape_configuration(tmp_path: Path) -> None:

@@ -54,7 +54,13 @@ def make_foreign_in_use(path: Path) -> None:
 def make_newer(path: Path) -> None:
     """Write a state of a version to come."""
     with closing(sqlite3.connect(keep_totals(path))) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
+
+
+def make_older(path: Path) -> None:
+    """Write a state of the version before."""
+    with closing(sqlite3.connect(keep_totals(path))) as connection:
+        connection.execute("PRAGMA user_version = 1")
 
 
 def make_poorer(path: Path) -> None:
@@ -81,7 +87,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "garbage": (lambda path: path.write_bytes(Random(1).randbytes(5 * PAGE)), "it is no SQLite database"),
     "foreign": (make_foreign, "it belongs to another program"),
     "foreign with a WAL": (make_foreign_in_use, "it belongs to another program"),
-    "newer": (make_newer, "a newer version of this program wrote it (its schema is 2, this one knows 1)"),
+    "newer": (make_newer, "a newer version of this program wrote it (its schema is 3, this one knows 2)"),
+    "older": (make_older, "an older version of this program wrote it (its schema is 1, this one knows 2)"),
     "without a table": (make_poorer, "no such table: counters"),
     "wrong label sets": (make_wrong, ""),
 }

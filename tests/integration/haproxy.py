@@ -253,7 +253,7 @@ def running_haproxy(folder: Path, name: str, config: str) -> Iterator[HAProxy]:
 @contextmanager
 def running_site(folder: Path, doors: Doors, log_ports: Iterable[int]) -> Iterator[HAProxy]:
     """Run HAProxy behind a site's doors, with an application behind it, logging to ports of 127.0.0.1."""
-    _make_certificate(folder)
+    make_certificate(folder)
     logs = "".join(f"    log 127.0.0.1:{port} local0\n" for port in log_ports)
     with (
         running_haproxy(folder, "application", _APPLICATION.format(**doors)),
@@ -315,7 +315,7 @@ def running_rsyslog(folder: Path) -> Iterator[Rsyslog]:
         rsyslog.stop()
 
 
-def _make_certificate(folder: Path) -> None:
+def make_certificate(folder: Path) -> None:
     """Make a certificate for localhost; HAProxy wants its key in the same file, both.pem."""
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     options = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
