@@ -4,6 +4,7 @@ Strategy: the journal gives each entry a cursor, by which it is found again. The
 over is kept in the state together with what was counted, so each entry counts exactly once, as a line of a file does.
 """
 
+import errno
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -83,7 +84,7 @@ class JournalSource:
         self._now = now
         self._next_look = 0.0
         self._reader: Any = None
-        self._is_unread = False  # the reader is at an entry that has not been handed over
+        self._is_lost = True  # the reader is not where reading goes on
         self._condition = Condition()
 
     def start(self) -> None:
@@ -115,14 +116,14 @@ class JournalSource:
             if self._reader._previous():  # noqa: SLF001 -- see _take
                 self._place = self._reader._get_cursor()  # noqa: SLF001
 
-    def _seek(self) -> None:
-        """Go to the entry after the one that was handed over last."""
+    def _seek(self) -> bool:
+        """Go to where reading goes on; tell whether the entry there has not been handed over."""
         if self._place == _NOTHING:
             self._reader.seek_head()
-            return
+            return False
         self._reader.seek_cursor(self._place)
         # The entry itself, where it is there and this unit's; else the one after it, which has not been read.
-        self._is_unread = self._reader._next() and not self._reader.test_cursor(self._place)  # noqa: SLF001
+        return self._reader._next() and not self._reader.test_cursor(self._place)  # noqa: SLF001
 
     def fileno(self) -> int | None:
         """Say that it is looked at from time to time: as long as it has to wait, a descriptor would wake in vain."""
@@ -136,16 +137,18 @@ class JournalSource:
         self._next_look = self._now() + _LOOK_SECONDS
         try:
             self._reader.process()
-            while len(messages) < _MOST_AT_ONCE and (self._is_unread or self._reader._next()):  # noqa: SLF001
-                self._is_unread = False
+            # Files may have gone, and with them the place where the reader was.
+            is_unread, self._is_lost = self._is_lost and self._seek(), False
+            while len(messages) < _MOST_AT_ONCE and (is_unread or self._reader._next()):  # noqa: SLF001
+                is_unread = False
+                place = self._reader._get_cursor()  # noqa: SLF001
                 messages.append(self._take())
+                self._place = place
         except OSError as error:
+            self._is_lost = True
             self._condition.errors += 1
             logger.error("%s: %s", self.name, error.strerror or error)  # noqa: TRY400 -- no bug
         self.is_behind = len(messages) == _MOST_AT_ONCE
-        if not messages:
-            return []
-        self._place = self._reader._get_cursor()  # noqa: SLF001
         lines = drop_overlong(join_messages(messages))
         return [Chunk(self.name, *lines)] if lines.chunk or lines.overlong else []
 
@@ -164,6 +167,11 @@ class JournalSource:
         try:
             return bytes(self._reader._get(name))  # noqa: SLF001
         except KeyError:
+            return b""
+        except OSError as error:
+            if error.errno != errno.EBADMSG:
+                raise
+            self._condition.errors += 1  # it is damaged, and will be
             return b""
 
     def finish(self) -> None:

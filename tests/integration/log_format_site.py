@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.integration.haproxy import Door, _find, _has_ipv6, _make_certificate, read_all, running_haproxy
+from tests.integration.haproxy import Door, _find, _has_ipv6, make_certificate, read_all, running_haproxy
 from tests.integration.log_format_rows import Row
 
 SEPARATOR = "\x1f"
@@ -216,7 +216,7 @@ def play(folder: Path, rows: dict[str, Row]) -> Played:
         doors = {name: stack.enter_context(_open_doors(row)) for name, row in rows.items()}
         application = stack.enter_context(_door())
         closed = stack.enter_context(_door(listening=False))
-        _make_certificate(folder)
+        make_certificate(folder)
         config = _DEFAULTS.format(port=logs.getsockname()[1], application=application, closed=closed)
         config += "".join(_frontend(name, row, doors[name], folder) for name, row in rows.items())
         stack.enter_context(running_haproxy(folder, "formats", config))
