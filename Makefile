@@ -12,7 +12,9 @@ DEBIAN_PYTHON := /usr/bin/python3
 DEBIAN_VENV := .venv-debian
 PACKAGES := haproxy rsyslog logrotate prometheus curl openssl nghttp2-client socat python3-venv \
 	python3-prometheus-client python3-watchdog python3-typer python3-rich python3-haproxy-log-analysis python3-zstandard \
-	python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis
+	python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis \
+	python3-systemd systemd systemd-journal-remote libsystemd-dev pkgconf gcc libc6-dev python3-dev \
+	libivykis0 libnet1 libwrap0 libjson-c5
 BENCH_PACKAGES := haproxy mtail goaccess nghttp2-client
 APT_GET := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
 ROOT := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get)
@@ -25,6 +27,17 @@ if [ -n "$$missing" ] && [ -n "$(ROOT)" ]; then \
   [ -e $(POLICY) ] || { trap 'rm -f $(POLICY)' EXIT; printf '#!/bin/sh\nexit 101\n' >$(POLICY); chmod +x $(POLICY); }; \
   $(APT_GET) update && $(APT_GET) install -y --no-install-recommends $$missing >/dev/null; \
 elif [ -n "$$missing" ]; then echo "not installed, so some of it is left out:" $$missing; fi
+endef
+# Debian installs one syslog daemon alone: beside rsyslog, syslog-ng is only unpacked, and found by the path.
+PROGRAMS := .programs
+SYSLOG_NG := $(PROGRAMS)/bin/syslog-ng
+export PATH := $(CURDIR)/$(PROGRAMS)/bin:$(PATH)
+define unpack_syslog_ng
+mkdir -p $(PROGRAMS)/bin && cd $(PROGRAMS) && { apt-get -qq download syslog-ng-core 2>/dev/null \
+  || { $(APT_GET) update && apt-get -qq download syslog-ng-core 2>/dev/null; } } \
+  && dpkg-deb -x syslog-ng-core_*.deb syslog-ng && rm syslog-ng-core_*.deb \
+  && printf '#!/bin/sh\nLD_LIBRARY_PATH=%s/usr/lib/syslog-ng exec %s/usr/sbin/syslog-ng --module-path="$$(echo %s/usr/lib/syslog-ng/*.*)" "$$@"\n' \
+    $(CURDIR)/$(PROGRAMS)/syslog-ng $(CURDIR)/$(PROGRAMS)/syslog-ng $(CURDIR)/$(PROGRAMS)/syslog-ng >bin/syslog-ng && chmod +x bin/syslog-ng
 endef
 WORKERS ?= 4
 
@@ -56,6 +69,7 @@ unit-debian: programs
 # Installs what is missing, where that can be done.
 programs:
 	@$(call install,$(PACKAGES))
+	@[ -x $(SYSLOG_NG) ] || [ -z "$(ROOT)" ] || { $(unpack_syslog_ng); }
 
 # SOAK_KILLS, SOAK_SECONDS, SOAK_RATE and SOAK_SEED say how much; the seed is told with the result.
 soak: export SOAK_KILLS ?= 100
@@ -80,7 +94,9 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/developing: $(VENV)/bin/python pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[development]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[journal]' \
+	  || echo "systemd's binding cannot be built: tests of the journal are left out"
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEBIAN_VENV) build *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DEBIAN_VENV) $(PROGRAMS) build *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
