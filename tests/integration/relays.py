@@ -94,9 +94,7 @@ class Relay:
 
 
 @contextmanager
-def running_rsyslog(
-    folder: Path, port: int, mode: str, template: str = RSYSLOG_TEMPLATES[0]
-) -> Iterator[Relay]:
+def running_rsyslog(folder: Path, port: int, mode: str, template: str = RSYSLOG_TEMPLATES[0]) -> Iterator[Relay]:
     """Run rsyslogd with a configuration and a work directory of its own, forwarding to a port."""
     config = folder / "rsyslog.conf"
     config.write_text(_RSYSLOG.format(folder=folder, port=port, mode=RSYSLOG_MODES[mode], template=template))

@@ -29,7 +29,9 @@ _WAYS = (
     ("syslog-ng", "newline", ""),
     ("syslog-ng", "octet-counted", ""),
 )
-_STREAMS = tuple(way for way in _WAYS if way[1] in {"newline", "octet-counted"})
+_STREAMS = tuple(
+    way for way in _WAYS if way[1] in {"newline", "octet-counted"} and way[2] in {"", RSYSLOG_TEMPLATES[0]}
+)
 
 # HAProxy's headers that relays read, with what stands before the line; syslog-ng's source takes RFC 5424 elsewhere.
 _HEADERS = {
@@ -94,12 +96,12 @@ def _compare(rows: list[Row], samples: Samples) -> None:
             theirs = number(row, f"hrsp_{name}")
             assert total(samples, REQUESTS, status_class=name, **labels) == theirs, (proxy, part, name)
             compared += theirs
-    assert compared > 250
+    assert compared > 200
 
 
 def _make_traffic(doors: Doors) -> None:
     """Make requests, answered by two servers with all classes, and by HAProxy itself."""
-    for _ in range(25):
+    for _ in range(20):
         for door, path in (("web4", "/"), ("web4", "/404"), ("web6", "/500"), ("web4", "/302")):
             _get(doors, door, path)
         _get(doors, "web4", "/denied-in-front")
@@ -121,7 +123,7 @@ def test_counts_are_haproxys_own_behind_a_relay(tmp_path: Path, way: tuple[str, 
         assert relay.dropped == 0
     _compare(rows, samples)
     requests = sum(number(row, "req_tot") for row in rows if row["svname"] == "FRONTEND")
-    assert total(samples, LINES, result="counted") - 1 == total(samples, REQUESTS) - 1 == requests == 150
+    assert total(samples, LINES, result="counted") - 1 == total(samples, REQUESTS) - 1 == requests == 120
     assert total(samples, LINES, result="rejected") == 0
     assert total(samples, "haproxy_log_exporter_refused_total") == 0
 
@@ -166,7 +168,7 @@ def test_a_restart_loses_nothing_of_a_relays_stream(tmp_path: Path, way: tuple[s
         relay = stack.enter_context(_running(way, tmp_path / "relay", port))
         haproxy = stack.enter_context(running_site(tmp_path, doors, [relay.port]))
         with _busy(doors) as done:
-            for _ in range(3):
+            for _ in range(2):
                 with serving(*options) as exporter:
                     before = done()
                     counted = total(exporter.scrape(), REQUESTS)

@@ -69,7 +69,9 @@ def export(entry: Entry) -> bytes:
     now = next(_later)
     head = {"__REALTIME_TIMESTAMP": str(now), "__MONOTONIC_TIMESTAMP": str(now % 10**12), "_BOOT_ID": _BOOT}
     lines = [f"{name}={text}\n".encode() for name, text in head.items()]
-    return b"".join((*lines, *(_field(name.encode(), value) for name, value in entry.items() if value is not None), b"\n"))
+    return b"".join(
+        (*lines, *(_field(name.encode(), value) for name, value in entry.items() if value is not None), b"\n")
+    )
 
 
 def _field(name: bytes, value: bytes) -> bytes:
@@ -159,7 +161,9 @@ class Writer:
 def _place(file: Path) -> Place:
     with file.open("rb") as opened:
         header = opened.read(_HEAD_REALTIME + _NUMBER.size)
-    tail, head, moment = (_NUMBER.unpack_from(header, offset)[0] for offset in (_TAIL_SEQNUM, _HEAD_SEQNUM, _HEAD_REALTIME))
+    tail, head, moment = (
+        _NUMBER.unpack_from(header, offset)[0] for offset in (_TAIL_SEQNUM, _HEAD_SEQNUM, _HEAD_REALTIME)
+    )
     return Place(header[_SEQNUM_ID], tail, head, moment)
 
 
