@@ -13,11 +13,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from tests.integration.haproxy import Doors, HAProxy
-from tests.integration.relays import find
+from tests.integration.haproxy import Doors, HAProxy, _find
 from tests.support import need, wait_until
 
 JOURNALD = "/lib/systemd/systemd-journald"
@@ -94,7 +94,7 @@ def _started(folders: list[Path]) -> Iterator[Journald]:
     if not machine or subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         _give_up("journald cannot be run")
     (folders[2] / f"{machine}.{_NAMESPACE}").mkdir()
-    command = ["unshare", "--mount", "sh", "-c", _START, "sh", *folders, JOURNALD, _NAMESPACE]
+    command = ["unshare", "--mount", "sh", "-c", _START, "sh", *map(str, folders), JOURNALD, _NAMESPACE]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     journald = Journald(process, folders[0], folders[2])
     try:
@@ -108,13 +108,13 @@ def _started(folders: list[Path]) -> Iterator[Journald]:
 @contextmanager
 def control_group(unit: str) -> Iterator[Path]:
     """Make a control group by which processes belong to a unit; skip the test where that is not permitted."""
-    kinds = (row.split() for row in Path("/proc/mounts").read_text().splitlines())
-    mounts = [Path(row[1]) for row in kinds if row[2] == "cgroup2" or (row[2] == "cgroup" and "name=systemd" in row[3])]
-    above = (
-        sorted(mounts, key=lambda mount: mount.name != "unified")[0] / f"test{os.getpid()}.slice" if mounts else None
-    )
-    if above is None or not os.access(above.parent, os.W_OK):
+    rows = (row.split() for row in Path("/proc/mounts").read_text().splitlines())
+    mounts = [Path(row[1]) for row in rows if row[2] == "cgroup2" or (row[2] == "cgroup" and "name=systemd" in row[3])]
+    # Where there are both, journald asks the one that is called so.
+    mounts.sort(key=lambda mount: mount.name != "unified")
+    if not (mounts and os.access(mounts[0], os.W_OK)):
         _give_up("control groups cannot be made")
+    above = mounts[0] / f"test{os.getpid()}.slice"
     group = above / unit
     group.mkdir(parents=True)
     try:
@@ -134,9 +134,9 @@ def running_as(unit: str, file: Path, doors: Doors, journald: Journald) -> Itera
         errors = stack.enter_context(file.with_suffix(".err").open("ab"))
         enter = ["sh", "-c", 'echo $$ >"$1"; shift; exec "$@"', "sh", str(group / "cgroup.procs")]
         process = subprocess.Popen(
-            [*enter, find("haproxy"), "-db", "-f", str(file)],
+            [*enter, _find("haproxy"), "-db", "-f", str(file)],
             pass_fds=[door.fd for door in doors.values()],
-            stdout=stdout,
+            stdout=stdout.fileno(),
             stderr=errors,
         )
         haproxy = HAProxy(process, file.with_name("commands"), file.with_suffix(".err"))
@@ -148,7 +148,7 @@ def running_as(unit: str, file: Path, doors: Doors, journald: Journald) -> Itera
             process.wait(timeout=30)
 
 
-def _give_up(reason: str) -> None:
+def _give_up(reason: str) -> NoReturn:
     if os.environ.get("REQUIRE_PROGRAMS"):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -1,13 +1,13 @@
 """A real rsyslogd and a real syslog-ng between HAProxy and what is tested: UDP in, and out as their manuals say."""
 
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.integration.haproxy import _find
 from tests.support import free_port, wait_until
 
 # What omfwd writes without a template of one's own, and what its manual has for the newer forms.
@@ -74,7 +74,7 @@ class Relay:
         return int(self._socket()[12])
 
     def _socket(self) -> list[str]:
-        """Find its UDP socket: the columns of proc(5), /proc/net/udp, or none; it has another once it sends over UDP."""
+        """Find its UDP socket, beside one that it sends by: the columns of proc(5), /proc/net/udp, or none."""
         process = Path(f"/proc/{self.process.pid}")
         open_files = set()
         for descriptor in process.joinpath("fd").iterdir():
@@ -98,7 +98,7 @@ def running_rsyslog(folder: Path, port: int, mode: str, template: str = RSYSLOG_
     """Run rsyslogd with a configuration and a work directory of its own, forwarding to a port."""
     config = folder / "rsyslog.conf"
     config.write_text(_RSYSLOG.format(folder=folder, port=port, mode=RSYSLOG_MODES[mode], template=template))
-    with _running([find("rsyslogd"), "-n", "-f", str(config), "-i", "NONE"], folder / "rsyslogd.err") as relay:
+    with _running([_find("rsyslogd"), "-n", "-f", str(config), "-i", "NONE"], folder / "rsyslogd.err") as relay:
         yield relay
 
 
@@ -110,7 +110,7 @@ def running_syslog_ng(folder: Path, port: int, mode: str) -> Iterator[Relay]:
     files = {"--cfgfile": config, "--persist-file": folder / "syslog-ng.persist"}
     files |= {"--control": folder / "syslog-ng.ctl", "--pidfile": folder / "syslog-ng.pid"}
     options = [f"{option}={path}" for option, path in files.items()]
-    with _running([find("syslog-ng"), "--foreground", "--no-caps", *options], folder / "syslog-ng.err") as relay:
+    with _running([_find("syslog-ng"), "--foreground", "--no-caps", *options], folder / "syslog-ng.err") as relay:
         yield relay
 
 
@@ -123,8 +123,3 @@ def _running(command: list[str], messages: Path) -> Iterator[Relay]:
         yield relay
     finally:
         relay.stop()
-
-
-def find(program: str) -> str:
-    """Find a program that may be an administrator's, so not on a user's path."""
-    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or program

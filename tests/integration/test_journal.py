@@ -10,8 +10,8 @@ from random import Random
 import pytest
 
 from tests.integration.configured_site import BEGIN, get, open_doors
-from tests.integration.haproxy import number
-from tests.integration.journald import running_as, running_journald
+from tests.integration.haproxy import Door, number
+from tests.integration.journald import Journald, running_as, running_journald
 from tests.services import LINES, REQUESTS, line, times_said, wait_for
 from tests.sources.journals import UNIT, Journal, Writer, need_journals, of_stdout, of_syslog
 from tests.states import fill, small_disk
@@ -53,7 +53,7 @@ def _wait_for_counts(exporter: Exporter, expected: dict[str, float]) -> Samples:
 
 
 def test_from_the_end_and_from_the_beginning(journal: Journal, tmp_path: Path) -> None:
-    """What was there counts for whoever asks for it; what comes, for all; of other units nothing; its source is named."""
+    """What was there counts for whoever asks for it; what comes, for all; of other units nothing."""
     journal.append(of_stdout(_line("/old")), of_syslog(_line("/old")), of_stdout(_line("/other"), "nginx.service"))
     with (
         _following(journal) as end,
@@ -219,6 +219,18 @@ frontend web
 """
 
 
+def _follow_a_rotation(door: Door, journald: Journald, goal: int, *options: str | Path) -> None:
+    """Make requests, the last of them after a rotation, and wait until all have been counted."""
+    with serving("-j", "haproxy", *options) as exporter:
+        for path in ("/", "/404") * 20:
+            get(door, path)
+        wait_for(exporter, lambda samples: total(samples, REQUESTS) == goal - 1, "requests")
+        journald.rotate()
+        get(door, "/404")
+        wait_for(exporter, lambda samples: total(samples, REQUESTS) == goal, "the last request")
+        assert exporter.stop() == 0
+
+
 @pytest.mark.parametrize("way", ["syslog", "stdout"])
 def test_haproxy_as_a_service(tmp_path: Path, way: str) -> None:
     """What journald keeps of HAProxy's log, by /dev/log or by its standard output, is what HAProxy counts."""
@@ -230,17 +242,8 @@ def test_haproxy_as_a_service(tmp_path: Path, way: str) -> None:
         config.write_text((begin + _SITE).format(folder=tmp_path, **doors))
         options = ("--journal-directory", journald.directory, "--state", tmp_path / "state", "-l", "status_code")
         with running_as(UNIT, config, doors, journald) as haproxy:
-            for _ in range(2):
-                with serving("-j", "haproxy", *options) as exporter:
-                    before = total(exporter.scrape(), REQUESTS)
-                    for path in ("/", "/404") * 20:
-                        get(doors["web"], path)
-                    wait_for(exporter, lambda samples, goal=before + 40: total(samples, REQUESTS) == goal, "requests")
-                    journald.rotate()
-                    get(doors["web"], "/404")
-                    goal = before + 41
-                    wait_for(exporter, lambda samples, goal=goal: total(samples, REQUESTS) == goal, "the last request")
-                    assert exporter.stop() == 0
+            for goal in (41, 82):
+                _follow_a_rotation(doors["web"], journald, goal, *options)
                 journald.rotate()
             for path in ("/", "/404"):
                 get(doors["web"], path)

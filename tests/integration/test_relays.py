@@ -169,21 +169,27 @@ def test_a_restart_loses_nothing_of_a_relays_stream(tmp_path: Path, way: tuple[s
         haproxy = stack.enter_context(running_site(tmp_path, doors, [relay.port]))
         with _busy(doors) as done:
             for _ in range(2):
-                with serving(*options) as exporter:
-                    before = done()
-                    counted = total(exporter.scrape(), REQUESTS)
-                    wait_until(_grown(exporter, counted), what="lines of the relay")
-                    wait_until(lambda before=before: done() > before + 100, what="requests")
-                    assert exporter.stop() == 0
-                    assert not [message for message in exporter.messages if "rror" in message]
-                between = done()
-                wait_until(lambda between=between: done() > between + 50, what="requests meanwhile")
+                _live_for_a_while(done, *options)
+                _wait_for_more(done, 50)
         exporter = stack.enter_context(serving(*options))
         rows = _stopped(haproxy)
         samples = _read_to_the_end(exporter, relay)
     _compare(rows, samples)
     assert total(samples, REQUESTS) - 1 == done()
     assert total(samples, LINES, result="rejected") == 0
+
+
+def _live_for_a_while(done: Callable[[], int], *options: str | Path) -> None:
+    """Run the exporter until it has counted some lines, and end it while more come."""
+    with serving(*options) as exporter:
+        wait_until(_grown(exporter, total(exporter.scrape(), REQUESTS)), what="lines of the relay")
+        _wait_for_more(done, 100)
+        assert exporter.stop() == 0
+
+
+def _wait_for_more(done: Callable[[], int], count: int) -> None:
+    goal = done() + count
+    wait_until(lambda: done() > goal, what="requests")
 
 
 def _grown(exporter: Exporter, counted: float) -> Callable[[], bool]:

@@ -130,7 +130,7 @@ class Journal:
 
     def vacuum(self, keep: int = 1) -> None:
         """Delete the oldest archives until so many files are left, the one that is written to among them."""
-        command = ["journalctl", "--directory", self.folder, f"--vacuum-files={keep}"]
+        command = ["journalctl", "--directory", str(self.folder), f"--vacuum-files={keep}"]
         subprocess.run(command, check=True, capture_output=True)
         assert len(self.files()) == keep
 

@@ -151,7 +151,7 @@ def test_rotation_while_nobody_follows(journal: Journal) -> None:
 
 
 def test_rotation_between_start_and_the_first_read(journal: Journal) -> None:
-    """Where the entry that was read last is deleted, the one after it is read, though its file has another name by then."""
+    """Where the entry read last is deleted, the one after it is read, though its file has another name by then."""
     journal.append(of_stdout(b"a"))
     with following(journal, from_beginning=True) as follower:
         assert follower.read() == [b"a"]
