@@ -4,16 +4,19 @@ import argparse
 import os
 
 from benchmarks.counting import count_corpus
-from benchmarks.datagrams import receive_datagrams
+from benchmarks.datagrams import receive_datagrams, receive_for_long
 from benchmarks.following import follow_busy_file, follow_quiet_file
 from benchmarks.formats import read_formats
 from benchmarks.keeping import keep_state
 from benchmarks.scrape import render_series
+from benchmarks.streams import receive_streams
 
 _PARTS = {
     "counting": count_corpus,
     "formats": read_formats,
     "datagrams": receive_datagrams,
+    "long": receive_for_long,
+    "streams": receive_streams,
     "scrape": render_series,
     "idle": follow_quiet_file,
     "tail": follow_busy_file,

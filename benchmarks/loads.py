@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -10,11 +11,14 @@ from dataclasses import dataclass
 from benchmarks.corpus import read_lines
 
 # What HAProxy puts before a line whose file has none: facility local0, severity info.
-_PRIORITY = b"<134>"
+PRIORITY = b"<134>"
 
 _DISTINCT = 100_000  # lines that are sent over and over
 _AT_ONCE = 64  # datagrams handed to the kernel by one call
 _TICK = 0.0005  # seconds between the calls of a paced load
+
+_PATH = re.compile(rb'"GET \S+')
+_TIMERS = re.compile(rb" [0-9]+/[0-9]+/[0-9]+/[0-9]+/[0-9]+ ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +60,14 @@ class _Message(ctypes.Structure):
     _fields_ = (("header", _Header), ("sent", ctypes.c_uint))
 
 
-def send_datagrams(corpus: str, port: int, count: int, rate: float) -> Load:
+def send_datagrams(corpus: str, port: int, count: int, rate: float, label_sets: int = 0) -> Load:
     """Send lines to a port of this machine, a datagram each, `rate` a second at most.
 
+    They are of so many label sets, all of them equally often; else of those that the corpus has, as often as there.
     By sendmmsg(2), which Python's socket module has not: a call a line would be the limit, not the receiver.
     """
-    datagrams = [_PRIORITY + line for line in read_lines(corpus, _DISTINCT)]
+    lines = read_lines(corpus, _DISTINCT)
+    datagrams = [PRIORITY + line for line in (_spread(lines, label_sets) if label_sets else lines)]
     vectors = (_Vector * len(datagrams))(*(_Vector(datagram, len(datagram)) for datagram in datagrams))
     messages = (_Message * len(datagrams))()
     for index, message in enumerate(messages):
@@ -82,6 +88,15 @@ def send_datagrams(corpus: str, port: int, count: int, rate: float) -> Load:
                     raise OSError(ctypes.get_errno(), "sendmmsg")
                 done += sent
         return Load(count, time.perf_counter() - began)
+
+
+def _spread(lines: Sequence[bytes], label_sets: int) -> Iterator[bytes]:
+    """Give each of the first lines a path of its own; let the later ones be these again, with timers of their own."""
+    owners = [_PATH.sub(b'"GET /books/%05d.html' % number, line) for number, line in enumerate(lines[:label_sets])]
+    for number, line in enumerate(lines):
+        timers = _TIMERS.search(line)
+        assert timers, line
+        yield _TIMERS.sub(timers[0], owners[number % label_sets], count=1)
 
 
 def append_lines(corpus: str, path: str, count: int, rate: float) -> Load:

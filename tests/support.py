@@ -97,8 +97,8 @@ class Exporter:
 
     @property
     def syslog_port(self) -> int:
-        """The port of the first UDP source."""
-        return self._port(r"listening on udp://\S+, port (\d+)")
+        """The port of the first source for syslog that has one."""
+        return self._port(r"listening on \w+://\S+, port (\d+)")
 
     def get(self, path: str, **headers: str) -> tuple[bytes, dict[str, str]]:
         """Fetch a path: body and headers."""
