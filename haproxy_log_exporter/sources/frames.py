@@ -92,7 +92,7 @@ class Frames:
         messages: list[bytes] = []
         self._needed = 0
         find, position, size = block.find, 0, len(block)
-        while position < size:
+        while (position := _take_whole(block, position, messages)) < size:
             space = find(b" ", position, position + _MOST_DIGITS + 1)
             length = block[position:space] if space > 0 else block[position : position + _MOST_DIGITS + 1]
             if not length.isdigit() or (space < 0 and len(length) > _MOST_DIGITS):
@@ -104,18 +104,31 @@ class Frames:
             if int(length) > LONGEST_LINE:
                 self.fault = Fault.OVERSIZED
                 break
-            if space < 0:
-                break
-            end = space + 1 + int(length)
-            if end > size:
-                self._needed = end - position
-                break
-            messages.append(block[space + 1 : end])
-            position = end
+            if space > 0:
+                self._needed = space + 1 + int(length) - position
+            break
         if not self.fault:
             self._begun += block[position:]
         lines = drop_overlong(join_messages(messages)) if messages else NO_LINES
         return Lines(lines.chunk, lines.overlong + (self.fault is Fault.OVERSIZED))
+
+
+def _take_whole(block: bytes, position: int, messages: list[bytes]) -> int:
+    """Take counted messages as long as they are whole and nothing is wrong; say where the first other one begins.
+
+    Each step here is taken for each line that comes.
+    """
+    append, find, size = messages.append, block.find, len(block)
+    while (space := find(b" ", position, position + _MOST_DIGITS + 1)) > 0:
+        text = block[position:space]
+        if not text.isdigit() or (length := int(text)) > LONGEST_LINE:
+            break
+        end = space + 1 + length
+        if end > size:
+            break
+        append(block[space + 1 : end])
+        position = end
+    return position
 
 
 def _find_framing(begun: bytes | bytearray) -> Framing:

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haproxy_log_exporter.sources.framing import LONGEST_LINE, LineBuffer, drop_overlong
+from haproxy_log_exporter.sources.framing import LONGEST_LINE, LineBuffer, drop_overlong, join_messages
 
 
 def test_lines_up_to_the_limit_are_kept() -> None:
@@ -54,3 +54,10 @@ def test_a_begun_line_is_bounded() -> None:
     assert sum(lines.overlong for lines in found) == 1
     assert len(buffer._begun) <= LONGEST_LINE
     assert buffer.feed(b"end\nnext\n") == (b"next\n", 0)
+
+
+@given(st.lists(st.lists(st.sampled_from([b"a", b"bc", b"\n"]), max_size=4).map(b"".join), max_size=5))
+def test_messages_become_their_lines(messages: list[bytes]) -> None:
+    """Whether messages end in a newline or not, the lines in them are kept, in their order, and empty ones are not."""
+    lines = [line for message in messages for line in message.split(b"\n") if line]
+    assert join_messages(messages) == b"".join(line + b"\n" for line in lines)
