@@ -10,6 +10,7 @@ from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.marks import Kept
 from haproxy_log_exporter.metrics.shown import Condition
 from haproxy_log_exporter.sources.base import Chunk
+from haproxy_log_exporter.sources.batch import MOST, Batch
 from haproxy_log_exporter.sources.framing import LONGEST_LINE, drop_overlong, join_messages
 from haproxy_log_exporter.sources.listening import Listener
 from haproxy_log_exporter.sources.senders import Senders
@@ -17,7 +18,7 @@ from haproxy_log_exporter.sources.senders import Senders
 logger = logging.getLogger(__name__)
 
 # What may be taken at a time, so that other sources get their turn.
-MOST_AT_ONCE = 2_000
+MOST_AT_ONCE = 8 * MOST
 _LARGEST_DATAGRAM = LONGEST_LINE + 2  # a path takes larger ones than UDP: of these enough to see that they are
 
 # Bytes: as many datagrams as come in some tenths of a second, while something else has the interpreter.
@@ -61,6 +62,7 @@ class DatagramSource:
         self._receive_buffer = receive_buffer
         self._drops_before = drops_before
         self._socket: socket.socket | None = None
+        self._batch: Batch | None = None
         self._condition = Condition()
         self._others: int | None = None  # datagrams of senders that may not send, where not all may
         self._drops_seen = 0
@@ -76,6 +78,8 @@ class DatagramSource:
             raise OperationError(message) from error
         if self._senders and not self._senders.are_all:
             self._others = 0
+        else:
+            self._batch = Batch(_LARGEST_DATAGRAM)
         if self._socket.family == socket.AF_UNIX:
             logger.info("listening on %s", self.name)
             self._tell_queue()
@@ -133,11 +137,14 @@ class DatagramSource:
         return [Chunk(self.name, *drop_overlong(join_messages(datagrams)))]
 
     def _receive(self, sock: socket.socket) -> list[bytes]:
-        receive = sock.recv
+        assert self._batch
         datagrams: list[bytes] = []
         try:
-            for _ in range(MOST_AT_ONCE):
-                datagrams.append(receive(_LARGEST_DATAGRAM))  # noqa: PERF401 -- what came before an error counts
+            while len(datagrams) < MOST_AT_ONCE:
+                found = self._batch.receive(sock.fileno())
+                datagrams += found
+                if len(found) < MOST:
+                    break
         except BlockingIOError:
             pass
         except OSError as error:
@@ -194,7 +201,7 @@ class DatagramSource:
 
     def stop(self) -> None:
         """Close the socket."""
-        self._socket = None
+        self._socket = self._batch = None
         self._listener.close()
 
 
