@@ -36,7 +36,7 @@ define unpack_syslog_ng
 mkdir -p $(PROGRAMS)/bin && cd $(PROGRAMS) && { apt-get -qq download syslog-ng-core 2>/dev/null \
   || { $(APT_GET) update && apt-get -qq download syslog-ng-core 2>/dev/null; } } \
   && dpkg-deb -x syslog-ng-core_*.deb syslog-ng && rm syslog-ng-core_*.deb \
-  && printf '#!/bin/sh\nLD_LIBRARY_PATH=%s/usr/lib/syslog-ng exec %s/usr/sbin/syslog-ng --module-path="$$(echo %s/usr/lib/syslog-ng/*.*)" "$$@"\n' \
+  && printf '#!/bin/sh\nLD_LIBRARY_PATH=%s/usr/lib/syslog-ng exec %s/usr/sbin/syslog-ng --module-path="$$(echo %s/usr/lib/syslog-ng/[0-9]*)" "$$@"\n' \
     $(CURDIR)/$(PROGRAMS)/syslog-ng $(CURDIR)/$(PROGRAMS)/syslog-ng $(CURDIR)/$(PROGRAMS)/syslog-ng >bin/syslog-ng && chmod +x bin/syslog-ng
 endef
 WORKERS ?= 4

@@ -11,10 +11,14 @@ from haproxy_log_exporter.sources.framing import LONGEST_LINE, NO_LINES, LineBuf
 
 # More digits than any length has: 10^19 and more need not be told apart.
 _MOST_DIGITS = 19
-_LENGTH = re.compile(rb"[1-9][0-9]{0,%d}" % (_MOST_DIGITS - 1))
-# What a message begins with in most of HAProxy's formats, and no line of a log-format does behind a number.
-_PRIORITY = re.compile(rb"<[0-9]{1,3}>")
-_BEGUN_PRIORITY = re.compile(rb"(?:<[0-9]{0,3})?\Z")
+_DIGITS = re.compile(rb"[0-9]{1,%d}" % _MOST_DIGITS)
+# A message's priority is what most of HAProxy's formats begin with, and no line of a log-format has it behind a number.
+_FRAME = re.compile(rb"(?P<length>[1-9][0-9]{0,%d}) (?P<priority><[0-9]{1,3}>)?" % (_MOST_DIGITS - 1))
+_BEGUN = re.compile(rb"(?:[1-9][0-9]{0,%d}(?: (?:<[0-9]{0,3})?)?)?\Z" % (_MOST_DIGITS - 1))
+# So many frames without a priority are not there by chance.
+_ENOUGH_FRAMES = 8
+# More than this is not kept to find out; the first frame is always less.
+_MOST_UNDECIDED = LONGEST_LINE + _MOST_DIGITS + 1
 
 
 class Fault(Enum):
@@ -58,17 +62,17 @@ class Frames:
         return self._feed_begun()
 
     def settle(self) -> Lines:
-        """Decide, where nothing came for a while and all that came may be a counted message."""
+        """Decide, where nothing came for a while and all that came may be whole counted messages."""
         if self._framing is Framing.UNDECIDED and _is_counted(self._begun):
             self._framing = Framing.COUNTED
         return self._feed_begun()
 
     def end(self) -> Lines:
         """Give what is left when the connection has ended: a last line without a newline is one."""
-        lines = self.settle()
         if self._framing is Framing.UNDECIDED:
-            self._framing = Framing.NEWLINE
-            lines = self._feed_begun()
+            is_counted = _find_framing(self._begun, 1) is Framing.COUNTED
+            self._framing = Framing.COUNTED if is_counted else Framing.NEWLINE
+        lines = self._feed_begun()
         if self._begun and not self.fault:
             self.fault = Fault.INCOMPLETE
         self._begun.clear()
@@ -91,21 +95,22 @@ class Frames:
         """Frames = *( length " " message ); some senders put a newline in between."""
         messages: list[bytes] = []
         self._needed = 0
-        find, position, size = block.find, 0, len(block)
+        position, size = 0, len(block)
         while (position := _take_whole(block, position, messages)) < size:
-            space = find(b" ", position, position + _MOST_DIGITS + 1)
-            length = block[position:space] if space > 0 else block[position : position + _MOST_DIGITS + 1]
-            if not length.isdigit() or (space < 0 and len(length) > _MOST_DIGITS):
+            digits = _DIGITS.match(block, position)
+            if not digits:
                 if block[position] == ord("\n"):
                     position += 1
                     continue
                 self.fault = Fault.MALFORMED
                 break
-            if int(length) > LONGEST_LINE:
+            length, space = int(digits[0]), digits.end()
+            if length > LONGEST_LINE:
                 self.fault = Fault.OVERSIZED
-                break
-            if space > 0:
-                self._needed = space + 1 + int(length) - position
+            elif space < size and block[space] != ord(" "):
+                self.fault = Fault.MALFORMED
+            elif space < size:
+                self._needed = space + 1 + length - position
             break
         if not self.fault:
             self._begun += block[position:]
@@ -131,33 +136,37 @@ def _take_whole(block: bytes, position: int, messages: list[bytes]) -> int:
     return position
 
 
-def _find_framing(begun: bytes | bytearray) -> Framing:
+def _find_framing(begun: bytes | bytearray, enough: int = _ENOUGH_FRAMES) -> Framing:
     """Tell from the first bytes of a connection how it is framed, as soon as that is certain.
 
-    A line may begin with a number and a blank too, of a log-format like "%ST %ci". Then either there is a newline
-    within as many bytes, or what follows these is no length.
+    A line may begin with a number and a blank too, of a log-format like "%ST %ci". Then there is a newline within as
+    many bytes, or what follows these is no length. By chance it may look like one, but not `enough` times in a row.
     """
-    length = _LENGTH.match(begun)
-    if not length:
-        return Framing.NEWLINE if begun else Framing.UNDECIDED
-    if length.end() == len(begun):
-        return Framing.UNDECIDED if len(begun) < _MOST_DIGITS else Framing.NEWLINE
-    if begun[length.end()] != ord(" "):
-        return Framing.NEWLINE
-    start, size = length.end() + 1, int(length[0])
-    if _PRIORITY.match(begun, start):
-        return Framing.COUNTED
-    if _BEGUN_PRIORITY.match(begun, start):
-        return Framing.UNDECIDED
-    if size > LONGEST_LINE or begun.find(b"\n", start, start + size - 1) >= 0:
-        return Framing.NEWLINE
-    following = _LENGTH.match(begun, start + size)
-    if len(begun) <= start + size or (following and following.end() == len(begun)):
-        return Framing.UNDECIDED
-    return Framing.COUNTED if following and begun[following.end()] == ord(" ") else Framing.NEWLINE
+    position = 0
+    for _ in range(enough):
+        if _BEGUN.match(begun, position):
+            return Framing.UNDECIDED
+        frame = _FRAME.match(begun, position)
+        if not frame:
+            return Framing.NEWLINE
+        if frame["priority"]:
+            return Framing.COUNTED
+        start, size = frame.end("length") + 1, int(frame["length"])
+        if size > LONGEST_LINE:
+            return Framing.NEWLINE
+        if start + size > _MOST_UNDECIDED:
+            return Framing.COUNTED
+        if begun.find(b"\n", start, start + size - 1) >= 0:
+            return Framing.NEWLINE
+        position = start + size
+        if position > len(begun):
+            return Framing.UNDECIDED
+    return Framing.COUNTED
 
 
 def _is_counted(begun: bytes | bytearray) -> bool:
-    """Whether it is a length and so many bytes, no more and no less."""
-    length = _LENGTH.match(begun)
-    return length is not None and len(begun) == length.end() + 1 + int(length[0]) and begun[length.end()] == ord(" ")
+    """Whether it is frames, the last of them whole."""
+    position = 0
+    while frame := _FRAME.match(begun, position):
+        position = frame.end("length") + 1 + int(frame["length"])
+    return 0 < position == len(begun)
