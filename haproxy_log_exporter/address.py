@@ -32,3 +32,8 @@ def read_address(text: str) -> Address:
         message = f"{text!r} is no address; it is HOST:PORT, :PORT for all addresses, or [::1]:PORT"
         raise ValueError(message)
     return Address(parts.hostname or "", port)
+
+
+def readable(url: str) -> str:
+    """Write what is no UTF-8 in a path by its numbers: labels cannot have it."""
+    return url.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

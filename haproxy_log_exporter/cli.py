@@ -143,6 +143,8 @@ def _command(
 
 def _find_no_source(settings: Settings) -> list[str]:
     """Tell where there is nothing to read, or what is missing to read it."""
+    if settings.stdin and sys.stdin is None:  # what is opened first would be taken for it
+        return ["--stdin: standard input is closed"]
     if settings.tls_certificate or settings.journal:
         from haproxy_log_exporter.opening import find_missing  # noqa: PLC0415 -- TLS is slow to load
 

@@ -225,8 +225,7 @@ class Service:
         if gathering and self.inputs.cannot_wait:
             time.sleep(_GATHER_SENT_SECONDS)
         timeout = FLUSH_SECONDS if self._flusher.is_busy else max(0.0, self._next_flush - now)
-        if self._supervisor.interval:
-            timeout = min(timeout, self._supervisor.interval)
+        timeout = self._supervisor.wait_seconds(timeout)
         if self.inputs.files:
             if now < self._active_until:
                 timeout = min(timeout, _GATHER_FILES_SECONDS)

@@ -13,16 +13,18 @@ from ipaddress import ip_network
 from itertools import pairwise
 from typing import Any
 
-from haproxy_log_exporter.address import Address, read_address
+from haproxy_log_exporter.address import Address, read_address, readable
 from haproxy_log_exporter.labels.catalogue import DEFAULT_LABELS
 from haproxy_log_exporter.logformat.envelopes import FACILITIES
 from haproxy_log_exporter.metrics.catalogue import DEFAULT_BUCKETS, DEFAULT_METRICS
-from haproxy_log_exporter.sources.datagram import RECEIVE_BUFFER
+from haproxy_log_exporter.sources.datagram import MOST_RECEIVE_BUFFER, RECEIVE_BUFFER
 from haproxy_log_exporter.sources.journal import unit_name
 from haproxy_log_exporter.sources.listening import LONGEST_SOCKET_PATH
 from haproxy_log_exporter.sources.senders import Network
 
 NOTHING_TO_READ = "nothing to read: give --file GLOB, --syslog URL, --journal UNIT or --stdin"
+
+_LARGEST_GROUP = 0xFFFF_FFFE  # the number after it stands for none
 
 ENVIRONMENT_PREFIX = "HAPROXY_LOG_EXPORTER_"
 
@@ -123,7 +125,7 @@ def _syslog(text: str) -> SyslogURL:
     if not rest.startswith("/") or rest.endswith("/") or len(os.fsencode(rest)) > LONGEST_SOCKET_PATH:
         message = f"{text!r} is no path for a socket; it is unix:///PATH, of {LONGEST_SOCKET_PATH} bytes at the most"
         raise ValueError(message)
-    return SyslogURL(text, scheme, Address("", 0), rest)
+    return SyslogURL(readable(text), scheme, Address("", 0), rest)
 
 
 def _network(text: str) -> Network:
@@ -143,7 +145,7 @@ def _mode(text: str) -> str:
 
 def _group(text: str) -> str:
     try:
-        return text if text.isdecimal() else str(grp.getgrnam(text).gr_gid)
+        return text if text.isdecimal() and int(text) <= _LARGEST_GROUP else str(grp.getgrnam(text).gr_gid)
     except KeyError as error:
         message = f"there is no group {text!r}"
         raise ValueError(message) from error
@@ -181,7 +183,7 @@ class Settings:
         help="Connections that an address of tcp:// or tls:// may have at a time.",
     )  # fmt: skip
     receive_buffer: int = _knob(
-        RECEIVE_BUFFER, "--syslog-receive-buffer", read=_whole_number(4096, 1 << 30), metavar="BYTES",
+        RECEIVE_BUFFER, "--syslog-receive-buffer", read=_whole_number(4096, MOST_RECEIVE_BUFFER), metavar="BYTES",
         help="What a socket of udp:// is to hold of what is not read yet, as far as the system grants it.",
     )  # fmt: skip
     tls_certificate: str = _knob(

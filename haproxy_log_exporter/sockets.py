@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
-from haproxy_log_exporter.address import Address
+from haproxy_log_exporter.address import Address, readable
 from haproxy_log_exporter.errors import UsageError
 
 _FIRST = 3  # SD_LISTEN_FDS_START
@@ -33,7 +33,7 @@ class Inherited:
     @property
     def url(self) -> str:
         """What it would be asked for by."""
-        return f"{self.scheme}://{self.path or self.address}"
+        return readable(f"{self.scheme}://{self.path or self.address}")
 
 
 class InheritedSockets:
@@ -81,17 +81,29 @@ def inherit_sockets(environment: MutableMapping[str, str]) -> InheritedSockets:
         environment.pop(name, None)
     found, problems = [], []
     for descriptor in range(_FIRST, _FIRST + count):
-        os.set_inheritable(descriptor, False)  # noqa: FBT003 -- os's
         try:
-            found.append(_look_at(socket.socket(fileno=descriptor)))
+            os.set_inheritable(descriptor, False)  # noqa: FBT003 -- os's
+            found.append(_look_at(descriptor))
         except (OSError, ValueError) as error:
-            problems.append(f"systemd's socket {descriptor - _FIRST + 1} cannot be read from: {error}")
+            reason = getattr(error, "strerror", None) or error
+            problems.append(f"systemd's socket {descriptor - _FIRST + 1} cannot be read from: {reason}")
+    inherited = InheritedSockets(found)
     if problems:
+        inherited.close()
         raise UsageError(*problems)
-    return InheritedSockets(found)
+    return inherited
 
 
-def _look_at(sock: socket.socket) -> Inherited:
+def _look_at(descriptor: int) -> Inherited:
+    sock = socket.socket(fileno=descriptor)
+    try:
+        return _name(sock)
+    except (OSError, ValueError):
+        sock.close()
+        raise
+
+
+def _name(sock: socket.socket) -> Inherited:
     scheme = _SCHEMES.get((sock.family, sock.type))
     if scheme is None:
         message = "it is neither for datagrams nor for TCP"
@@ -101,8 +113,13 @@ def _look_at(sock: socket.socket) -> Inherited:
         raise ValueError(message)
     name = sock.getsockname()
     if scheme == "unix":
-        return Inherited(sock, scheme, Address("", 0), name)
+        return Inherited(sock, scheme, Address("", 0), _read_path(name))
     return Inherited(sock, scheme, Address(name[0], name[1]))
+
+
+def _read_path(name: str | bytes) -> str:
+    """Read a name of unix(7): an abstract one comes as bytes, and has "@" where its NUL is, as systemd writes it."""
+    return name if isinstance(name, str) else os.fsdecode(name.replace(b"\0", b"@"))
 
 
 def _hosts(address: Address) -> set[str]:

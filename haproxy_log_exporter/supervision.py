@@ -21,7 +21,11 @@ class Supervisor:
         self._now = now
         self._next_status = 0.0
         self._next_beat = 0.0
-        self.interval = _watchdog_seconds(environment, process) / 2
+        self._interval = _watchdog_seconds(environment, process) / 2 if address else 0.0
+
+    def wait_seconds(self, most: float) -> float:
+        """Say how long the loop may wait, at the most so long, until it is to be told that it lives."""
+        return min(most, max(0.0, self._next_beat - self._now())) if self._interval else most
 
     def ready(self) -> None:
         """Tell that all is open."""
@@ -40,8 +44,8 @@ class Supervisor:
         if not self._address:
             return
         now = self._now()
-        if self.interval and now >= self._next_beat:
-            self._next_beat = now + self.interval
+        if self._interval and now >= self._next_beat:
+            self._next_beat = now + self._interval
             self._tell("WATCHDOG=1")
         if now >= self._next_status:
             self._next_status = now + _STATUS_SECONDS

@@ -23,6 +23,7 @@ _LARGEST_DATAGRAM = LONGEST_LINE + 2  # a path takes larger ones than UDP: of th
 
 # Bytes: as many datagrams as come in some tenths of a second, while something else has the interpreter.
 RECEIVE_BUFFER = 32 << 20
+MOST_RECEIVE_BUFFER = (1 << 30) - 1  # the kernel has twice of it in an int
 
 # asm-generic/socket.h; all missing in Python's socket module.
 _SO_RCVBUFFORCE = 33
@@ -98,12 +99,22 @@ class DatagramSource:
             )  # fmt: skip
 
     def _grow_buffer(self, sock: socket.socket) -> int:
-        """Ask for the buffer; the kernel says twice of what it gives, the rest being for its own needs (socket(7))."""
+        """Ask for the buffer; the kernel says twice of what it gives, the rest being for its own needs (socket(7)).
+
+        A socket that was handed down keeps what it has, where less would be granted.
+        """
+        with socket.socket(sock.family, sock.type) as probe:
+            granted = self._ask_for_buffer(probe)
+        if self._drops_before is None or granted > _granted(sock):
+            self._ask_for_buffer(sock)
+        return _granted(sock)
+
+    def _ask_for_buffer(self, sock: socket.socket) -> int:
         try:
             sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, self._receive_buffer)
         except PermissionError:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
-        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+        return _granted(sock)
 
     def _tell_queue(self) -> None:
         try:
@@ -207,3 +218,7 @@ class DatagramSource:
 
 def _drops(sock: socket.socket) -> int:
     return int(_MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[-1])
+
+
+def _granted(sock: socket.socket) -> int:
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2

@@ -59,7 +59,7 @@ class StandardInput:
 
     def fileno(self) -> int | None:
         """What to wait on, where that can be."""
-        return None if self._is_file or self._is_over else self._descriptor
+        return None if self._is_file else self._descriptor
 
     def read(self) -> list[Chunk]:
         """Take what there is, a block at the most."""
