@@ -19,6 +19,7 @@ from tests.integration.transports import (
     OCTETS,
     TLS,
     TRANSPORTS,
+    UNIX,
     Route,
     Transport,
     count_lines,
@@ -35,6 +36,7 @@ from tests.services import wait_for
 from tests.support import Exporter, Samples, need, serving, total, wait_until
 
 _PATHS = ("/200", "/404", "/503")
+_FIRST = "/first"
 _LAST = "/last"  # who has read its line has read all before it
 _REFUSED = "haproxy_log_exporter_refused_total"
 _REQUESTS = "haproxy_log_requests_total"
@@ -163,6 +165,56 @@ def test_restarts(transport: Transport, tmp_path: Path) -> None:
     assert {path: total(samples, _REQUESTS, http_request_path=path) for path in wanted} == wanted
     assert total(samples, _REQUESTS) == sum(wanted.values()) + 1
     assert total(samples, "haproxy_log_exporter_lines_total", result="rejected") == 0
+
+
+@pytest.mark.parametrize("transport", [NEWLINE, OCTETS], ids=lambda transport: transport.name)
+def test_full_ring(transport: Transport, tmp_path: Path) -> None:
+    """What HAProxy's ring has no room for, it says later; so no request is unaccounted for.
+
+    A ring that has never been read overwrites its oldest messages in place of that, and says nothing.
+    """
+    _need(transport)
+    with ExitStack() as stack:
+        doors = stack.enter_context(open_doors("web", "tcp"))
+        place = _free_place()
+        config = ring("small", "timed", f"{place} {transport.server}", size=1 << 16)
+        config += site(doors, "    log ring@small len 2048 local0\n")
+        options = ["--syslog", f"tcp://{place}", "--state", str(tmp_path / "state.db"), "--labels", "http_request_path"]
+        with serving(*options) as exporter:
+            haproxy = stack.enter_context(running_site(tmp_path, doors, config))
+            assert get(doors["web"], _FIRST)
+            wait_for(exporter, lambda samples: total(samples, _REQUESTS, http_request_path=_FIRST), "the first line")
+            assert exporter.stop() == 0
+        h2load(1000, 4, ["--h1", f"http://{doors['web'].place}/200"])
+        wait_until(haproxy.is_idle, what="HAProxy's last session")
+        exporter = stack.enter_context(serving(*options))
+        kept = total(wait_for(exporter, lambda samples: total(samples, _REQUESTS) > 1, "what was kept"), _REQUESTS)
+        assert get(doors["web"], _LAST)
+        samples = wait_for(exporter, lambda samples: total(samples, _REQUESTS, http_request_path=_LAST), "the rest")
+    assert 100 < kept < 900
+    assert total(samples, _REQUESTS) == kept + 1
+    assert total(samples, _REQUESTS) + total(samples, "haproxy_log_exporter_events_dropped_total") == 1002
+    assert "rejected" not in count_lines(samples, f"tcp://{place}")
+
+
+@pytest.mark.parametrize("transport", [UNIX, JAIL], ids=lambda transport: transport.name)
+def test_new_sockets(transport: Transport, tmp_path: Path) -> None:
+    """HAProxy goes on with the sockets that the next exporter makes, and does not have to be started again."""
+    _need(transport)
+    with ExitStack() as stack:
+        doors = stack.enter_context(open_doors("web", "tcp"))
+        route = Route(transport, tmp_path)
+        options = [*route.options, *COUNTING, "--state", str(tmp_path / "state.db")]
+        exporter = stack.enter_context(serving(*options))
+        haproxy = stack.enter_context(running_site(tmp_path, doors, route.configure(exporter, doors)))
+        for count in (1, 2, 3):
+            assert exporter.port
+            assert get(doors["web"])
+            samples = _read(exporter, dict.fromkeys(route.sources.values(), count))
+            assert exporter.stop() == 0
+            exporter = stack.enter_context(serving(*options))
+        wait_until(haproxy.is_idle, what="HAProxy's last session")
+        assert differences(haproxy.rows(), samples, len(FORMATS)) == {}
 
 
 def _free_place() -> str:

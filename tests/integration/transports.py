@@ -166,9 +166,9 @@ def listening_port(exporter: Exporter, url: str) -> int:
     return exporter._port(rf"listening on {re.escape(url)}, port (\d+)")
 
 
-def ring(name: str, format_: str, target: str) -> str:
+def ring(name: str, format_: str, target: str, size: int = _RING_SIZE) -> str:
     """Configure a ring, which sends what is logged to it in a format to a server."""
-    return _RING.format(name=name, format=format_, target=target, size=_RING_SIZE)
+    return _RING.format(name=name, format=format_, target=target, size=size)
 
 
 def site(doors: Doors, logs: str) -> str:
