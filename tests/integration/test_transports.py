@@ -4,7 +4,7 @@ import fcntl
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from tests.integration.transports import (
     TLS,
     TRANSPORTS,
     UNIX,
+    Rings,
     Route,
     Transport,
     count_lines,
@@ -36,10 +37,12 @@ from tests.services import wait_for
 from tests.support import Exporter, Samples, need, serving, total, wait_until
 
 _PATHS = ("/200", "/404", "/503")
-_FIRST = "/first"
 _LAST = "/last"  # who has read its line has read all before it
 _REFUSED = "haproxy_log_exporter_refused_total"
+_DROPPED = "haproxy_log_exporter_events_dropped_total"
 _REQUESTS = "haproxy_log_requests_total"
+
+_BY_PATH = ("--labels", "http_request_path", "--metrics", "requests_total")
 
 
 def _need(transport: Transport) -> None:
@@ -132,25 +135,19 @@ def test_stdin(tmp_path: Path) -> None:
         assert exporter.stop() == 0
 
 
-@pytest.mark.parametrize("transport", [NEWLINE, OCTETS, TLS], ids=lambda transport: transport.name)
-def test_restarts(transport: Transport, tmp_path: Path) -> None:
-    """HAProxy's ring keeps what comes while the exporter is restarted, twice; each request counts, and once."""
-    _need(transport)
+def test_restarts(tmp_path: Path) -> None:
+    """HAProxy's rings keep what comes while the exporter is restarted, twice; each request counts, once by each."""
+    need("haproxy", "openssl")
     with ExitStack() as stack:
         doors = stack.enter_context(open_doors("web", "tcp"))
-        route = Route(transport, tmp_path)
-        place = _free_place()
-        url = f"{transport.url.partition(':')[0]}://{place}"
-        options = ["--syslog", url, *map(route.fill, transport.options), "--state", str(tmp_path / "state.db")]
-        options += ["--labels", "http_request_path", "--metrics", "requests_total"]
-        config = ring("kept", "local", f"{place} {route.fill(transport.server)}")
-        config += site(doors, "    log ring@kept len 2048 local0\n")
-        stack.enter_context(running_site(tmp_path, doors, config))
+        rings = Rings(tmp_path, [NEWLINE, OCTETS, TLS], _free_places(3))
+        options = [*rings.options, "--state", str(tmp_path / "state.db"), *_BY_PATH]
+        stack.enter_context(running_site(tmp_path, doors, rings.configure(doors, "local")))
         sender = stack.enter_context(ThreadPoolExecutor(1))
         over = threading.Event()
         stack.callback(over.set)
         sent = sender.submit(_send, doors["web"], over)
-        counted = 0.0
+        counted = dict.fromkeys(rings.urls, 0.0)
         for _ in range(2):
             with serving(*options) as exporter:
                 counted = _count_more(exporter, counted)
@@ -158,71 +155,22 @@ def test_restarts(transport: Transport, tmp_path: Path) -> None:
         with serving(*options) as exporter:
             _count_more(exporter, counted)
             over.set()
-            wanted = sent.result()
-            get(doors["web"], _LAST)
-            samples = wait_for(exporter, lambda samples: total(samples, _REQUESTS, http_request_path=_LAST), "the rest")
+            wanted = {**sent.result(), _LAST: 1}
+            samples = _read_last(exporter, doors["web"], len(rings.urls))
             assert exporter.stop() == 0
-    assert {path: total(samples, _REQUESTS, http_request_path=path) for path in wanted} == wanted
-    assert total(samples, _REQUESTS) == sum(wanted.values()) + 1
-    assert total(samples, "haproxy_log_exporter_lines_total", result="rejected") == 0
+    lines = sum(wanted.values())
+    assert {url: count_lines(samples, url) for url in rings.urls} == {url: {"counted": lines} for url in rings.urls}
+    counts = {path: total(samples, _REQUESTS, http_request_path=path) for path in wanted}
+    assert counts == {path: len(rings.urls) * count for path, count in wanted.items()}
 
 
-@pytest.mark.parametrize("transport", [NEWLINE, OCTETS], ids=lambda transport: transport.name)
-def test_full_ring(transport: Transport, tmp_path: Path) -> None:
-    """What HAProxy's ring has no room for, it says later; so no request is unaccounted for.
-
-    A ring that has never been read overwrites its oldest messages in place of that, and says nothing.
-    """
-    _need(transport)
-    with ExitStack() as stack:
-        doors = stack.enter_context(open_doors("web", "tcp"))
-        place = _free_place()
-        config = ring("small", "timed", f"{place} {transport.server}", size=1 << 16)
-        config += site(doors, "    log ring@small len 2048 local0\n")
-        options = ["--syslog", f"tcp://{place}", "--state", str(tmp_path / "state.db"), "--labels", "http_request_path"]
-        with serving(*options) as exporter:
-            haproxy = stack.enter_context(running_site(tmp_path, doors, config))
-            assert get(doors["web"], _FIRST)
-            wait_for(exporter, lambda samples: total(samples, _REQUESTS, http_request_path=_FIRST), "the first line")
-            assert exporter.stop() == 0
-        h2load(1000, 4, ["--h1", f"http://{doors['web'].place}/200"])
-        wait_until(haproxy.is_idle, what="HAProxy's last session")
-        exporter = stack.enter_context(serving(*options))
-        kept = total(wait_for(exporter, lambda samples: total(samples, _REQUESTS) > 1, "what was kept"), _REQUESTS)
-        assert get(doors["web"], _LAST)
-        samples = wait_for(exporter, lambda samples: total(samples, _REQUESTS, http_request_path=_LAST), "the rest")
-    assert 100 < kept < 900
-    assert total(samples, _REQUESTS) == kept + 1
-    assert total(samples, _REQUESTS) + total(samples, "haproxy_log_exporter_events_dropped_total") == 1002
-    assert "rejected" not in count_lines(samples, f"tcp://{place}")
-
-
-@pytest.mark.parametrize("transport", [UNIX, JAIL], ids=lambda transport: transport.name)
-def test_new_sockets(transport: Transport, tmp_path: Path) -> None:
-    """HAProxy goes on with the sockets that the next exporter makes, and does not have to be started again."""
-    _need(transport)
-    with ExitStack() as stack:
-        doors = stack.enter_context(open_doors("web", "tcp"))
-        route = Route(transport, tmp_path)
-        options = [*route.options, *COUNTING, "--state", str(tmp_path / "state.db")]
-        exporter = stack.enter_context(serving(*options))
-        haproxy = stack.enter_context(running_site(tmp_path, doors, route.configure(exporter, doors)))
-        for count in (1, 2, 3):
-            assert exporter.port
-            assert get(doors["web"])
-            samples = _read(exporter, dict.fromkeys(route.sources.values(), count))
-            assert exporter.stop() == 0
-            exporter = stack.enter_context(serving(*options))
-        wait_until(haproxy.is_idle, what="HAProxy's last session")
-        assert differences(haproxy.rows(), samples, len(FORMATS)) == {}
-
-
-def _free_place() -> str:
-    """Find a port for several exporters in turn, of an address that no other process of these tests uses."""
+def _free_places(count: int) -> list[str]:
+    """Find ports for several exporters in turn, of an address that no other process of these tests uses."""
     process = os.getpid()
     host = f"127.{64 + (process >> 16) % 64}.{(process >> 8) % 256}.{process % 256}"
-    with closing(Door(host, listening=False).socket) as probe:
-        return f"{host}:{probe.getsockname()[1]}"
+    with ExitStack() as stack:
+        probes = [stack.enter_context(Door(host, listening=False).socket) for _ in range(count)]
+        return [f"{host}:{probe.getsockname()[1]}" for probe in probes]
 
 
 def _send(door: Door, over: threading.Event) -> dict[str, int]:
@@ -242,10 +190,73 @@ def _send(door: Door, over: threading.Event) -> dict[str, int]:
     return dict.fromkeys(paths, turns)
 
 
-def _count_more(exporter: Exporter, than: float) -> float:
-    """Wait until more requests are counted than were when the exporter was stopped; give their number."""
-    samples = wait_for(exporter, lambda samples: total(samples, _REQUESTS) > than, "more requests")
-    return total(samples, _REQUESTS)
+def _count_more(exporter: Exporter, than: dict[str, float]) -> dict[str, float]:
+    """Wait until each source has counted more than when the exporter was stopped; give their counts."""
+
+    def counts(samples: Samples) -> dict[str, float]:
+        return {url: count_lines(samples, url).get("counted", 0) for url in than}
+
+    return counts(wait_for(exporter, lambda samples: all(counts(samples)[url] > than[url] for url in than), "more"))
+
+
+def _read_last(exporter: Exporter, door: Door, times: int) -> Samples:
+    """Make a last request, and wait until its line has come as many times; so have all before it."""
+    assert get(door, _LAST)
+    return wait_for(
+        exporter, lambda samples: total(samples, _REQUESTS, http_request_path=_LAST) == times, "the last request"
+    )
+
+
+def test_full_ring(tmp_path: Path) -> None:
+    """What HAProxy's ring has no room for, it says later; so no request is unaccounted for.
+
+    A ring that has never been read overwrites its oldest messages in place of that, and says nothing.
+    """
+    need("haproxy", "h2load")
+    with ExitStack() as stack:
+        doors = stack.enter_context(open_doors("web", "tcp"))
+        rings = Rings(tmp_path, [NEWLINE, OCTETS], _free_places(2), size=1 << 16)
+        options = [*rings.options, "--state", str(tmp_path / "state.db"), *_BY_PATH]
+        with serving(*options) as exporter:
+            assert exporter.port
+            haproxy = stack.enter_context(running_site(tmp_path, doors, rings.configure(doors, "timed")))
+            assert get(doors["web"])
+            _count_more(exporter, dict.fromkeys(rings.urls, 0.0))
+            assert exporter.stop() == 0
+        h2load(1000, 4, ["--h1", f"http://{doors['web'].place}/200"])
+        wait_until(haproxy.is_idle, what="HAProxy's last session")
+        with serving(*options) as exporter:
+            _count_more(exporter, dict.fromkeys(rings.urls, 1.0))
+            samples = _read_last(exporter, doors["web"], len(rings.urls))
+    for url in rings.urls:
+        lines, dropped = count_lines(samples, url), total(samples, _DROPPED, source=url)
+        assert 100 < lines["counted"] < 900
+        assert lines["counted"] + dropped == 1002
+        assert lines.keys() == {"counted", "notice"}
+
+
+@pytest.mark.parametrize("transport", [UNIX, JAIL], ids=lambda transport: transport.name)
+def test_new_sockets(transport: Transport, tmp_path: Path) -> None:
+    """HAProxy goes on with the sockets that the next exporter makes, and does not have to be started again."""
+    _need(transport)
+    with ExitStack() as stack:
+        doors = stack.enter_context(open_doors("web", "tcp"))
+        route = Route(transport, tmp_path)
+        options = [*route.options, *COUNTING, "--state", str(tmp_path / "state.db")]
+        with serving(*options) as exporter:
+            haproxy = stack.enter_context(running_site(tmp_path, doors, route.configure(exporter, doors)))
+            _ask_and_read(exporter, route, doors["web"], 1)
+        with serving(*options) as exporter:
+            samples = _ask_and_read(exporter, route, doors["web"], 2)
+        wait_until(haproxy.is_idle, what="HAProxy's last session")
+        assert differences(haproxy.rows(), samples, len(FORMATS)) == {}
+
+
+def _ask_and_read(exporter: Exporter, route: Route, door: Door, lines: int) -> Samples:
+    """Make a request of an exporter that is up; wait until each source has so many lines."""
+    assert exporter.port
+    assert get(door)
+    return _read(exporter, dict.fromkeys(route.sources.values(), lines))
 
 
 def test_refused_by_tls(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import grp
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,6 @@ METRICS = "requests_total,sessions_total,bytes_read_total,response_duration_seco
 LABELS = "status_class,status_code,frontend_name,backend_name,server_name"
 COUNTING = ("--labels", LABELS, "--metrics", METRICS)
 
-# As large as a ring has to be to keep what comes while nobody reads it.
 _RING = """\
 ring {name}
     format {format}
@@ -29,7 +28,6 @@ ring {name}
     timeout server 10s
     server exporter {target}
 """
-_RING_SIZE = 8 << 20
 
 # Three frontends' worth of traffic: answers of servers, answers of HAProxy itself, and a proxy that knows TCP alone.
 _SITE = """\
@@ -119,7 +117,7 @@ class Route:
         self.transport = transport
         self._folder = folder
         jail = folder / "jail"
-        jail.mkdir()
+        jail.mkdir(parents=True)
         jail.chmod(0o755)
         if transport.options is _TLS_OPTIONS:
             make_certificates(folder)
@@ -161,12 +159,44 @@ class Route:
         return self.fill(self.transport.settings) + rings + site(doors, logs)
 
 
+class Rings:
+    """Rings, each of a transport and for an address of an exporter that may come and go."""
+
+    def __init__(
+        self, folder: Path, transports: Sequence[Transport], places: Sequence[str], size: int = 8 << 20
+    ) -> None:
+        """`size` is a ring's, in bytes; `places` are addresses as host:port."""
+        self._routes = {transport.name: Route(transport, folder / transport.name) for transport in transports}
+        self._places = dict(zip(self._routes, places, strict=True))
+        self._size = size
+
+    @property
+    def urls(self) -> list[str]:
+        """The exporter's sources."""
+        routes = self._routes.items()
+        return [f"{route.transport.url.partition(':')[0]}://{self._places[name]}" for name, route in routes]
+
+    @property
+    def options(self) -> list[str]:
+        """The exporter's options."""
+        sources = [text for url in self.urls for text in ("--syslog", url)]
+        return sources + [route.fill(text) for route in self._routes.values() for text in route.transport.options]
+
+    def configure(self, doors: Doors, format_: str) -> str:
+        """Write HAProxy's configuration: all of its log goes to each of the rings."""
+        rings = [
+            ring(name, format_, f"{self._places[name]} {route.fill(route.transport.server)}", self._size)
+            for name, route in self._routes.items()
+        ]
+        return "".join(rings) + site(doors, "".join(f"    log ring@{name} len 2048 local0\n" for name in self._routes))
+
+
 def listening_port(exporter: Exporter, url: str) -> int:
     """Find the port of one of several sources."""
     return exporter._port(rf"listening on {re.escape(url)}, port (\d+)")
 
 
-def ring(name: str, format_: str, target: str, size: int = _RING_SIZE) -> str:
+def ring(name: str, format_: str, target: str, size: int = 1 << 20) -> str:
     """Configure a ring, which sends what is logged to it in a format to a server."""
     return _RING.format(name=name, format=format_, target=target, size=size)
 
