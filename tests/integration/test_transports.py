@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -237,7 +238,7 @@ def test_full_ring(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("transport", [UNIX, JAIL], ids=lambda transport: transport.name)
 def test_new_sockets(transport: Transport, tmp_path: Path) -> None:
-    """HAProxy goes on with the sockets that the next exporter makes, and does not have to be started again."""
+    """HAProxy goes on with the sockets of the next exporter, which replaces what one that was killed has left."""
     _need(transport)
     with ExitStack() as stack:
         doors = stack.enter_context(open_doors("web", "tcp"))
@@ -246,8 +247,13 @@ def test_new_sockets(transport: Transport, tmp_path: Path) -> None:
         with serving(*options) as exporter:
             haproxy = stack.enter_context(running_site(tmp_path, doors, route.configure(exporter, doors)))
             _ask_and_read(exporter, route, doors["web"], 1)
+            assert exporter.stop(signal.SIGKILL) == -signal.SIGKILL
+        paths = [Path(url.removeprefix("unix://")) for url in route.sources.values()]
+        assert all(path.is_socket() for path in paths)
         with serving(*options) as exporter:
             samples = _ask_and_read(exporter, route, doors["web"], 2)
+            assert exporter.stop() == 0
+        assert not any(path.exists() for path in paths)
         wait_until(haproxy.is_idle, what="HAProxy's last session")
         assert differences(haproxy.rows(), samples, len(FORMATS)) == {}
 
