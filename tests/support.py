@@ -141,10 +141,10 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 @contextmanager
-def serving(*arguments: str | Path) -> Iterator[Exporter]:
-    """Run `serve` for a while."""
+def serving(*arguments: str | Path, stdin: int | None = None) -> Iterator[Exporter]:
+    """Run `serve` for a while; `stdin` is a descriptor to be its standard input."""
     listen = ("--web.listen-address", "127.0.0.1:0", "--log.format", "json")
-    process = subprocess.Popen(command("serve", *listen, *arguments), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command("serve", *listen, *arguments), stdin=stdin, stderr=subprocess.PIPE, text=True)
     exporter = Exporter(process)
     try:
         yield exporter

@@ -230,7 +230,7 @@ class HAProxy:
 
 
 @contextmanager
-def running_haproxy(folder: Path, name: str, config: str) -> Iterator[HAProxy]:
+def running_haproxy(folder: Path, name: str, config: str, stdout: int | None = None) -> Iterator[HAProxy]:
     """Run HAProxy with a configuration that may bind doors by their descriptors, fd@N."""
     file, commands, messages = (folder / f"{name}.{kind}" for kind in ("cfg", "sock", "err"))
     file.write_text(f"global\n    maxconn 400\n    stats socket {commands} level admin\n{config}")
@@ -238,7 +238,7 @@ def running_haproxy(folder: Path, name: str, config: str) -> Iterator[HAProxy]:
         process = subprocess.Popen(
             [_find("haproxy"), "-db", "-f", file],
             pass_fds=[*map(int, re.findall(r"fd@(\d+)", config))],
-            stdout=output,
+            stdout=output if stdout is None else stdout,
             stderr=output,
         )
     haproxy = HAProxy(process, commands, messages)
