@@ -147,7 +147,7 @@ class Flusher:
         self._pipeline.give_back(self._batch[0])
         self._batch = None
         if self.failure != problem:
-            logger.error("nothing more is read from files until the state can be written: %s", problem)
+            logger.error("nothing more is read from files and the journal until the state can be written: %s", problem)
         self.failure = problem
 
     def _commit(self, state: State, commit: Commit, done: Callable[[], None]) -> None:

@@ -9,14 +9,16 @@ from haproxy_log_exporter.logformat.envelopes import compile_facilities
 from haproxy_log_exporter.logformat.wrappers import Unwrapper
 from haproxy_log_exporter.marks import Streams
 from haproxy_log_exporter.metrics.shown import Condition
-from haproxy_log_exporter.opening import TLS, make_files, make_journals, make_stdin, make_syslog
+from haproxy_log_exporter.opening import make_files, make_journals, make_stdin, make_syslog
 from haproxy_log_exporter.pipeline import Intake, Pipeline
 from haproxy_log_exporter.settings import Settings
 from haproxy_log_exporter.sockets import InheritedSockets
 from haproxy_log_exporter.sources.base import Chunk, Source
+from haproxy_log_exporter.sources.datagram import DatagramSource
 from haproxy_log_exporter.sources.framing import LONGEST_LINE
-from haproxy_log_exporter.sources.stdin import StandardInput
+from haproxy_log_exporter.sources.stream import StreamSource
 from haproxy_log_exporter.sources.tail import FileSource
+from haproxy_log_exporter.sources.tls import Certificates
 from haproxy_log_exporter.state import State
 
 # Between two looks at senders that have been asked to end.
@@ -35,12 +37,13 @@ class Inputs:
         self._pipeline = pipeline
         self._state = state
         self._sources: list[Source] = []
+        self._syslog: Sequence[DatagramSource | StreamSource] = ()
         self._over: list[Source] = []
         self._selector: selectors.BaseSelector | None = None
         self._others: Streams = {}  # what is kept of sources that are not read this time
         self._held: dict[str, str] = {}  # lines begun in wrappers, of streams of which nothing was read yet
 
-    def make(self, inherited: InheritedSockets, tls: TLS) -> None:
+    def make(self, inherited: InheritedSockets, certificates: Certificates | None) -> None:
         """Make the sources, which go on where the state says.
 
         Raises:
@@ -55,13 +58,13 @@ class Inputs:
             since = {source: moment for (name, source), moment in counters.items() if name == "since"}
             self.files = make_files(self._settings, kept, since, self._state.paths if self._state else ())
             self._sources.append(self.files)
-            self.intakes |= {name: self._pipeline.intake(name) for name in self.files.names}
-        self._syslog = make_syslog(self._settings, inherited, tls, kept)
+        self._syslog = make_syslog(self._settings, inherited, certificates, kept)
+        self._sources += [*self._syslog, *make_journals(self._settings, kept), *make_stdin(self._settings)]
         facilities = compile_facilities(self._settings.facilities) if self._settings.facilities else None
-        for source in (*self._syslog, *make_journals(self._settings, kept), *make_stdin(self._settings)):
-            self._sources.append(source)
-            is_one = isinstance(source, StandardInput)
-            self.intakes |= {name: self._pipeline.intake(name, facilities, one_sender=is_one) for name in source.names}
+        for source in self._sources:
+            wanted = None if source is self.files else facilities
+            for name in source.names:
+                self.intakes[name] = self._pipeline.intake(name, wanted, one_sender=source.one_sender)
 
     def _check_held(self) -> None:
         for stream, held in self._held.items():
@@ -116,17 +119,14 @@ class Inputs:
     def finish(self, seconds: float) -> None:
         """Take what would be lost when nothing is read any more, for so long at the most."""
         until = time.monotonic() + seconds
-        sources = [*self._sources]
-        while sources and time.monotonic() < until:
-            taken = 0
-            for source in [*sources]:
-                chunks = source.finish()
-                if chunks is None:
-                    sources.remove(source)
+        while time.monotonic() < until:
+            found = [source.finish() for source in self._sources]
+            for chunks in found:
                 for chunk in chunks or ():
                     self._take(chunk)
-                    taken += 1
-            if sources and not taken:
+            if all(chunks is None for chunks in found):
+                return
+            if not any(found):
                 time.sleep(_PAUSE_SECONDS)
 
     def _take(self, chunk: Chunk) -> None:

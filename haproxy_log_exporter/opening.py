@@ -1,7 +1,6 @@
 """From options to sources: the one place where they are made."""
 
-import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from socket import SOCK_DGRAM, SOCK_STREAM, socket
 
@@ -20,14 +19,13 @@ from haproxy_log_exporter.sources.tls import Certificates
 
 _NOTHING = Kept()
 
-TLS = Callable[[], ssl.SSLContext]
-
 
 def find_missing(settings: Settings) -> list[str]:
     """Tell what sources need that is not there: certificates, and systemd's binding."""
     problems: list[str] = []
-    needed = [certificates_of(settings).load] if settings.tls_certificate else []
-    for look in (*needed, load_binding) if settings.journal else needed:
+    looks = [certificates.load] if (certificates := find_certificates(settings)) else []
+    looks += [load_binding] if settings.journal else []
+    for look in looks:
         try:
             look()
         except UsageError as error:
@@ -35,31 +33,34 @@ def find_missing(settings: Settings) -> list[str]:
     return problems
 
 
-def certificates_of(settings: Settings) -> Certificates:
-    """Name the files that TLS needs."""
+def find_certificates(settings: Settings) -> Certificates | None:
+    """Name the files that TLS needs, where it is asked for."""
+    if not settings.tls_certificate:
+        return None
     return Certificates(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
 
 
 def make_syslog(
-    settings: Settings, inherited: InheritedSockets, tls: TLS, kept: Streams
+    settings: Settings, inherited: InheritedSockets, certificates: Certificates | None, kept: Streams
 ) -> Sequence[DatagramSource | StreamSource]:
     """Make the sources of syslog: those that options ask for, and of the sockets that systemd hands down besides."""
     asked = [(url, inherited.take(url.scheme, url.address, url.path)) for url in settings.syslog]
     handed = [(SyslogURL(each.url, each.scheme, each.address, each.path), each.socket) for each in inherited.rest()]
-    senders = Senders(settings.allow)
+    senders = Senders(settings.allow) if settings.allow else None
     sources: list[DatagramSource | StreamSource] = []
     for url, sock in chain(asked, handed):
         listener = _listener(settings, url, sock)
         if url.scheme in ("tcp", "tls"):
             limits = Limits(settings.max_connections)
-            sources.append(StreamSource(url.text, listener, senders, limits, tls if url.scheme == "tls" else None))
+            needed = certificates if url.scheme == "tls" else None
+            sources.append(StreamSource(url.text, listener, senders, limits, needed))
             continue
         source = DatagramSource(
             url.text,
             listener,
             senders if url.scheme == "udp" else None,
             receive_buffer=settings.receive_buffer,
-            drops_before=kept.get(url.text, _NOTHING).place if sock else None,
+            place=kept.get(url.text, _NOTHING).place,
         )
         sources.append(source)
     return sources

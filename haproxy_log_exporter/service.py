@@ -5,7 +5,6 @@ import os
 import resource
 import selectors
 import signal
-import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from haproxy_log_exporter.flushing import Flusher
 from haproxy_log_exporter.formats import configured_formats, with_former
 from haproxy_log_exporter.inputs import Inputs
 from haproxy_log_exporter.metrics.own import OwnMetrics, OwnState
-from haproxy_log_exporter.opening import certificates_of
+from haproxy_log_exporter.opening import find_certificates
 from haproxy_log_exporter.pipeline import MOST_PENDING
 from haproxy_log_exporter.records import Parser, line_time
 from haproxy_log_exporter.rejects import RejectsLog
@@ -87,8 +86,9 @@ class Service:
         self.pipeline = self._assembly.pipeline
         self._config = config
         self._configured = self._former = choice.configured
-        self._certificates = certificates_of(settings) if settings.tls_certificate else None
-        self._tls = self._certificates.load() if self._certificates else None
+        self._certificates = find_certificates(settings)
+        if self._certificates:
+            self._certificates.load()
         self._inherited = inherited or InheritedSockets([])
         self._supervisor = supervisor or Supervisor({}, 0)
         self._state = State(settings.state) if settings.state else None
@@ -180,7 +180,7 @@ class Service:
         if self._state:
             self._state.start(reset=self._settings.state_reset)
             self._state.restore(self._assembly.tables)
-        self.inputs.make(self._inherited, self._give_tls)
+        self.inputs.make(self._inherited, self._certificates)
         if self.inputs.are_over:
             raise UsageError(NOTHING_TO_READ)
         self._flusher.restore()
@@ -194,10 +194,6 @@ class Service:
         self._ready = True
         logger.info("serving on port %d", self.web.port)
 
-    def _give_tls(self) -> ssl.SSLContext:
-        assert self._tls
-        return self._tls
-
     def _turn(self) -> None:
         """Read each source once, flush when it is time, and wait for more."""
         self._flusher.settle()
@@ -205,9 +201,10 @@ class Service:
         now = time.monotonic()
         if self.inputs.files and any(name in sizes for name in self.inputs.files.names):
             self._poll_files(now)
+        if now >= self._next_flush or self._reloading:
+            self._reload_if_changed()
         if (now >= self._next_flush or self.pipeline.pending > MOST_PENDING) and not self._flusher.is_busy:
             self._flush()
-            self._reload_if_changed()
         elif self.pipeline.pending > MOST_PENDING:
             self.pipeline.fold()
         if self.inputs.are_over:
@@ -277,7 +274,7 @@ class Service:
         if not self._certificates:
             return
         try:
-            self._tls = self._certificates.load()
+            self._certificates.load()
         except UsageError as error:
             _tell_stays("the certificate is not exchanged", error)
         else:
@@ -328,6 +325,7 @@ class Service:
         self.web.stop()
         self.inputs.stop()
         self._inherited.close()
+        self._supervisor.stop()
         if self._state and self._flusher.settle(0.0):
             self._state.stop()
         self._selector.close()

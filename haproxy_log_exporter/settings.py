@@ -17,14 +17,16 @@ from haproxy_log_exporter.address import Address, read_address, readable
 from haproxy_log_exporter.labels.catalogue import DEFAULT_LABELS
 from haproxy_log_exporter.logformat.envelopes import FACILITIES
 from haproxy_log_exporter.metrics.catalogue import DEFAULT_BUCKETS, DEFAULT_METRICS
-from haproxy_log_exporter.sources.datagram import MOST_RECEIVE_BUFFER, RECEIVE_BUFFER
-from haproxy_log_exporter.sources.journal import unit_name
+from haproxy_log_exporter.sources.kernel import MOST_RECEIVE_BUFFER, RECEIVE_BUFFER
 from haproxy_log_exporter.sources.listening import LONGEST_SOCKET_PATH
 from haproxy_log_exporter.sources.senders import Network
 
 NOTHING_TO_READ = "nothing to read: give --file GLOB, --syslog URL, --journal UNIT or --stdin"
 
 _LARGEST_GROUP = 0xFFFF_FFFE  # the number after it stands for none
+
+# systemd.unit(5): what a name may end in.
+_UNITS = ("service", "socket", "scope", "slice", "target", "timer", "mount", "path", "device", "swap", "automount")
 
 ENVIRONMENT_PREFIX = "HAPROXY_LOG_EXPORTER_"
 
@@ -152,7 +154,8 @@ def _group(text: str) -> str:
 
 
 def _unit(text: str) -> str:
-    return unit_name(_text(text))
+    """Complete a unit's name as systemctl does."""
+    return text if _text(text).rpartition(".")[2] in _UNITS else f"{text}.service"
 
 
 def _path(text: str) -> str:
@@ -213,7 +216,8 @@ class Settings:
         help="Read the journal in this directory; without it, this machine's.",
     )  # fmt: skip
     stdin: bool = _knob(
-        False, "--stdin", read=_switch, metavar="", is_switch=True, help="Read standard input, and end when it does.",
+        False, "--stdin", read=_switch, metavar="", is_switch=True,
+        help="Read standard input; end when it does, where nothing else is read.",
     )  # fmt: skip
     labels: tuple[str, ...] = _knob(
         (), "-l", "--labels", read=_text, metavar="A,B,…",
@@ -241,7 +245,7 @@ class Settings:
     )  # fmt: skip
     start: str = _knob(
         "end", "--start", read=_one_of("end", "beginning"), metavar="WHERE",
-        help="Where a file that is there at the first start is read from: end or beginning.",
+        help="Where a file, or the journal, is read from at the first start: end or beginning.",
     )  # fmt: skip
     state: str = _knob(
         "", "--state", read=_text, metavar="PATH",

@@ -45,6 +45,8 @@ class InheritedSockets:
 
     def take(self, scheme: str, address: Address, path: str = "") -> socket.socket | None:
         """Give the socket that is bound where an option asks for it; an empty host asks for all addresses."""
+        if not self._left:
+            return None
         kind = "tcp" if scheme in ("tls", "http") else scheme
         hosts = _hosts(address)
         for each in self._left:

@@ -50,6 +50,14 @@ COMMIT;
 PRAGMA journal_mode = WAL;
 """
 
+# What version 1 did not have.
+_UPGRADE = f"""
+BEGIN;
+ALTER TABLE streams ADD COLUMN place TEXT NOT NULL DEFAULT '';
+PRAGMA user_version = {_VERSION};
+COMMIT;
+"""
+
 # The same chapter, "The Database Header": the magic string, the user version and the application ID.
 _HEADER = struct.Struct(">16s44xI4xI28x")
 _MAGIC = b"SQLite format 3\0"
@@ -173,6 +181,8 @@ def check_file(connection: sqlite3.Connection) -> None:
         raise NoStateError(found.splitlines()[-1])
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    if version < _VERSION:
+        connection.executescript(_UPGRADE)
 
 
 def explain(path: str, error: Exception) -> str:
@@ -208,9 +218,8 @@ def _expect(application: int, version: int) -> None:
     if application != _APPLICATION:
         message = "it belongs to another program"
         raise NoStateError(message)
-    if version != _VERSION:
-        other = "a newer" if version > _VERSION else "an older"
-        message = f"{other} version of this program wrote it (its schema is {version}, this one knows {_VERSION})"
+    if version > _VERSION:
+        message = f"a newer version of this program wrote it (its schema is {version}, this one knows {_VERSION})"
         raise NoStateError(message)
 
 

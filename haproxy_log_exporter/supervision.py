@@ -19,6 +19,7 @@ class Supervisor:
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = address.replace("@", "\0", 1) if address.startswith("@") else address
         self._now = now
+        self._socket: socket.socket | None = None
         self._next_status = 0.0
         self._next_beat = 0.0
         self._interval = _watchdog_seconds(environment, process) / 2 if address else 0.0
@@ -51,13 +52,20 @@ class Supervisor:
             self._next_status = now + _STATUS_SECONDS
             self._tell(f"STATUS={status()}")
 
+    def stop(self) -> None:
+        """Close what it tells by."""
+        if self._socket:
+            self._socket.close()
+            self._socket = None
+
     def _tell(self, message: str) -> None:
         if not self._address:
             return
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-                sock.settimeout(1.0)
-                sock.sendto(message.encode("utf-8", "replace"), self._address)
+            if self._socket is None:  # one for all messages: descriptors may run out
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                self._socket.settimeout(0)  # a systemd that is busy must not hold up reading
+            self._socket.sendto(message.encode("utf-8", "replace"), self._address)
         except OSError as error:  # it goes on without
             logger.debug("systemd cannot be told: %s", error)
 

@@ -57,12 +57,6 @@ def make_newer(path: Path) -> None:
         connection.execute("PRAGMA user_version = 3")
 
 
-def make_older(path: Path) -> None:
-    """Write a state of the version before."""
-    with closing(sqlite3.connect(keep_totals(path))) as connection:
-        connection.execute("PRAGMA user_version = 1")
-
-
 def make_poorer(path: Path) -> None:
     """Take a table out of a state."""
     with closing(sqlite3.connect(keep_totals(path))) as connection:
@@ -88,7 +82,6 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "foreign": (make_foreign, "it belongs to another program"),
     "foreign with a WAL": (make_foreign_in_use, "it belongs to another program"),
     "newer": (make_newer, "a newer version of this program wrote it (its schema is 3, this one knows 2)"),
-    "older": (make_older, "an older version of this program wrote it (its schema is 1, this one knows 2)"),
     "without a table": (make_poorer, "no such table: counters"),
     "wrong label sets": (make_wrong, ""),
 }

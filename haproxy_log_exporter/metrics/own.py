@@ -97,7 +97,7 @@ class OwnMetrics(CollectorRegistry):
         yield series
         yield self._state.flushes().family()
         if self._state.is_writable:
-            help_ = "Whether the state can be written: 1, or 0 while nothing is read from files."
+            help_ = "Whether the state can be written: 1, or 0 while files and the journal wait."
             yield _single("state_writable", help_, self._state.is_writable())
         refused = _counter("http_connections_refused", "Connections closed unanswered, for there were too many.")
         refused.add_metric([], self._state.refused())

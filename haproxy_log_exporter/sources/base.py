@@ -29,6 +29,10 @@ class Source(Protocol):
         """What its lines may count for."""
 
     @property
+    def one_sender(self) -> bool:
+        """Whether all lines of a stream are of one sender, so that they may be parts of one another."""
+
+    @property
     def can_wait(self) -> bool:
         """Whether what is not read stays where it is, for as long as it takes."""
 

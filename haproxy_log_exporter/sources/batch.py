@@ -9,8 +9,12 @@ import ctypes
 import errno
 import mmap
 import os
+import socket
+import sys
 
-MOST = 256  # datagrams of a call; so many of the largest size are 17 MB
+MOST = 64  # datagrams of a call; so many of the largest size are 4 MB
+
+_NAME_SIZE = 28  # struct sockaddr_in6: see ipv6(7); sockaddr_in is shorter
 
 _DONTWAIT = 0x40  # MSG_DONTWAIT, of linux/socket.h
 
@@ -44,7 +48,7 @@ class _Message(ctypes.Structure):
 class Batch:
     """Room for the datagrams of one call; only what is used of it takes memory."""
 
-    def __init__(self, largest: int) -> None:
+    def __init__(self, largest: int, *, with_senders: bool = False) -> None:
         """Of larger datagrams the beginning is taken."""
         self._memory = mmap.mmap(-1, largest * MOST)
         self._starts = range(0, largest * MOST, largest)
@@ -54,6 +58,10 @@ class Batch:
         for message, vector in zip(self._messages, self._vectors, strict=True):
             message.header.vectors = ctypes.pointer(vector)
             message.header.vector_count = 1
+        self._names = (ctypes.c_char * _NAME_SIZE * MOST)()
+        if with_senders:
+            for message, name in zip(self._messages, self._names, strict=True):
+                message.header.name, message.header.name_length = ctypes.addressof(name), _NAME_SIZE
         numbers = memoryview(self._messages).cast("B").cast("I")
         number = ctypes.sizeof(ctypes.c_uint)
         self._lengths = numbers[_Message.length.offset // number :: ctypes.sizeof(_Message) // number]
@@ -74,3 +82,14 @@ class Batch:
         memory = self._memory
         lengths = self._lengths[:found].tolist()
         return [memory[start : start + length] for start, length in zip(self._starts, lengths, strict=False)]
+
+    def hosts(self, count: int) -> list[str]:
+        """Say by which addresses the datagrams of the last call came, which were so many."""
+        return [_host(name.raw) for name in self._names[:count]]
+
+
+def _host(name: bytes) -> str:
+    """Name = family port address, and of IPv6 flow information before the address: ip(7), ipv6(7)."""
+    if int.from_bytes(name[:2], sys.byteorder) == socket.AF_INET:
+        return socket.inet_ntop(socket.AF_INET, name[4:8])
+    return socket.inet_ntop(socket.AF_INET6, name[8:24])

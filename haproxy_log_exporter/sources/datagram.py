@@ -2,9 +2,9 @@
 
 import logging
 import socket
-import struct
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import compress
 
 from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.marks import Kept
@@ -12,25 +12,16 @@ from haproxy_log_exporter.metrics.shown import Condition
 from haproxy_log_exporter.sources.base import Chunk
 from haproxy_log_exporter.sources.batch import MOST, Batch
 from haproxy_log_exporter.sources.framing import LONGEST_LINE, drop_overlong, join_messages
+from haproxy_log_exporter.sources.kernel import RECEIVE_BUFFER, Drops, ask_for_buffer, granted_buffer, grow_buffer
 from haproxy_log_exporter.sources.listening import Listener
 from haproxy_log_exporter.sources.senders import Senders
 
 logger = logging.getLogger(__name__)
 
-# What may be taken at a time, so that other sources get their turn.
-MOST_AT_ONCE = 8 * MOST
+# What may be taken at a time, in datagrams and bytes, so that other sources get their turn.
+MOST_AT_ONCE = 32 * MOST
+_MOST_BYTES = 1 << 20
 _LARGEST_DATAGRAM = LONGEST_LINE + 2  # a path takes larger ones than UDP: of these enough to see that they are
-
-# Bytes: as many datagrams as come in some tenths of a second, while something else has the interpreter.
-RECEIVE_BUFFER = 32 << 20
-MOST_RECEIVE_BUFFER = (1 << 30) - 1  # the kernel has twice of it in an int
-
-# asm-generic/socket.h; all missing in Python's socket module.
-_SO_RCVBUFFORCE = 33
-_SO_MEMINFO = 55
-_SO_COOKIE = 57
-_MEMINFO = struct.Struct("9I")  # linux/sock_diag.h: the last, SK_MEMINFO_DROPS, is what the buffer could not hold
-_COOKIE_SIZE = 8
 
 # How many datagrams may wait at a path; senders that do not wait lose what comes then.
 _QUEUE = "/proc/sys/net/unix/max_dgram_qlen"
@@ -42,6 +33,7 @@ class DatagramSource:
 
     can_wait = False
     is_behind = False
+    one_sender = False
 
     def __init__(
         self,
@@ -50,24 +42,23 @@ class DatagramSource:
         senders: Senders | None = None,
         *,
         receive_buffer: int = RECEIVE_BUFFER,
-        drops_before: str | None = None,
+        place: str = "",
     ) -> None:
-        """`name` is the URL as the user gave it. Of `senders`, where given, some may send.
+        """`name` is the URL as the user gave it. Only `senders` may send, where they are given.
 
-        `receive_buffer` is in bytes. `drops_before` is what was kept of a socket that processes hand on.
+        `receive_buffer` is in bytes, `place` what was kept of the last one of that name, who may have had this socket.
         """
         self.name = name
         self.names = (name,)
         self._listener = listener
         self._senders = senders
         self._receive_buffer = receive_buffer
-        self._drops_before = drops_before
+        self._place = place
         self._socket: socket.socket | None = None
-        self._batch: Batch | None = None
+        self._batch = Batch(_LARGEST_DATAGRAM, with_senders=senders is not None)
+        self._drops: Drops | None = None
         self._condition = Condition()
-        self._others: int | None = None  # datagrams of senders that may not send, where not all may
-        self._drops_seen = 0
-        self._cookie = 0
+        self._refused = 0
 
     def start(self) -> None:
         """Open, with the largest receive buffer that the system grants."""
@@ -77,19 +68,24 @@ class DatagramSource:
             self.stop()
             message = f"--syslog: cannot listen on {self.name}: {getattr(error, 'strerror', None) or error}"
             raise OperationError(message) from error
-        if self._senders and not self._senders.are_all:
-            self._others = 0
-        else:
-            self._batch = Batch(_LARGEST_DATAGRAM)
         if self._socket.family == socket.AF_UNIX:
             logger.info("listening on %s", self.name)
             self._tell_queue()
-            return
-        self._condition.dropped = 0
-        self._condition.receive_buffer_bytes = self._grow_buffer(self._socket)
-        if self._drops_before is not None:
-            self._find_drops_seen(self._socket, self._drops_before)
-        granted = self._condition.receive_buffer_bytes
+        else:
+            self._start_counting(self._socket)
+            self._ask_for_buffer(self._socket)
+
+    def _start_counting(self, sock: socket.socket) -> None:
+        try:
+            self._drops = Drops(sock, self._place)
+        except OSError as error:
+            logger.warning("%s: the kernel does not tell what it drops: %s", self.name, error.strerror)
+        else:
+            self._condition.dropped = 0
+
+    def _ask_for_buffer(self, sock: socket.socket) -> None:
+        (grow_buffer if self._listener.outlives else ask_for_buffer)(sock, self._receive_buffer)
+        granted = self._condition.receive_buffer_bytes = granted_buffer(sock)
         logger.info("listening on %s, port %d, with a receive buffer of %d bytes", self.name, self.port, granted)
         if granted < self._receive_buffer:
             logger.warning(
@@ -97,24 +93,6 @@ class DatagramSource:
                 "capability CAP_NET_ADMIN, would give them all",
                 self.name, granted, self._receive_buffer, self._receive_buffer,
             )  # fmt: skip
-
-    def _grow_buffer(self, sock: socket.socket) -> int:
-        """Ask for the buffer; the kernel says twice of what it gives, the rest being for its own needs (socket(7)).
-
-        A socket that was handed down keeps what it has, where less would be granted.
-        """
-        with socket.socket(sock.family, sock.type) as probe:
-            granted = self._ask_for_buffer(probe)
-        if self._drops_before is None or granted > _granted(sock):
-            self._ask_for_buffer(sock)
-        return _granted(sock)
-
-    def _ask_for_buffer(self, sock: socket.socket) -> int:
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, self._receive_buffer)
-        except PermissionError:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
-        return _granted(sock)
 
     def _tell_queue(self) -> None:
         try:
@@ -142,83 +120,49 @@ class DatagramSource:
     def read(self) -> list[Chunk]:
         """Take the datagrams that are there, each of one or more lines."""
         assert self._socket
-        datagrams = self._receive(self._socket) if self._others is None else self._receive_some(self._socket)
-        if not datagrams:
-            return []
-        return [Chunk(self.name, *drop_overlong(join_messages(datagrams)))]
+        datagrams = self._receive(self._socket)
+        return [Chunk(self.name, *drop_overlong(join_messages(datagrams)))] if datagrams else []
 
     def _receive(self, sock: socket.socket) -> list[bytes]:
-        assert self._batch
         datagrams: list[bytes] = []
+        taken, size, found = 0, 0, MOST
         try:
-            while len(datagrams) < MOST_AT_ONCE:
-                found = self._batch.receive(sock.fileno())
-                datagrams += found
-                if len(found) < MOST:
-                    break
+            while found == MOST and taken < MOST_AT_ONCE and size < _MOST_BYTES:
+                batch = self._batch.receive(sock.fileno())
+                found = len(batch)
+                taken += found
+                size += sum(map(len, batch))
+                datagrams += self._select(batch) if self._senders else batch
         except BlockingIOError:
             pass
-        except OSError as error:
-            self._fail(error)
+        except OSError as error:  # what the kernel reports in place of a datagram
+            self._condition.errors += 1
+            logger.debug("%s: %s", self.name, error)
         return datagrams
 
-    def _receive_some(self, sock: socket.socket) -> list[bytes]:
-        """Take the datagrams of the senders that may send."""
+    def _select(self, batch: list[bytes]) -> list[bytes]:
+        """Take the datagrams of those who may send."""
         assert self._senders
-        assert self._others is not None
-        datagrams: list[bytes] = []
-        try:
-            for _ in range(MOST_AT_ONCE):
-                datagram, sender = sock.recvfrom(_LARGEST_DATAGRAM)
-                if self._senders.allow(sender[0]):
-                    datagrams.append(datagram)
-                else:
-                    self._others += 1
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            self._fail(error)
-        return datagrams
-
-    def _fail(self, error: OSError) -> None:
-        """Count what the kernel reports of an earlier datagram, an ICMP error."""
-        self._condition.errors += 1
-        logger.debug("%s: %s", self.name, error)
+        allowed = [*compress(batch, map(self._senders.allow, self._batch.hosts(len(batch))))]
+        self._refused += len(batch) - len(allowed)
+        return allowed
 
     def finish(self) -> list[Chunk] | None:
         """Take what is in the receive buffer."""
         return self.read() or None
 
     def conditions(self) -> dict[str, Condition]:
-        """Ask the kernel what it dropped; its counter has 32 bits."""
-        assert self._socket
-        condition = self._condition
-        if condition.dropped is not None:
-            drops = _drops(self._socket)
-            condition.dropped += (drops - self._drops_seen) & 0xFFFFFFFF
-            self._drops_seen = drops
-        return {self.name: replace(condition, refused=None if self._others is None else {"sender": self._others})}
+        """Say what was dropped and refused."""
+        if self._drops:
+            assert self._condition.dropped is not None
+            self._condition.dropped += self._drops.take()
+        return {self.name: replace(self._condition, refused={"sender": self._refused} if self._senders else None)}
 
     def kept(self) -> Mapping[str, Kept]:
-        """Say up to where the kernel's drops are counted, where the next process has the same socket."""
-        return {self.name: Kept(place=f"{self._cookie:x} {self._drops_seen}")} if self._cookie else {}
-
-    def _find_drops_seen(self, sock: socket.socket, kept: str) -> None:
-        cookie = sock.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, _COOKIE_SIZE)
-        self._cookie = int.from_bytes(cookie, "little")
-        before, _, drops = kept.partition(" ")
-        if before == f"{self._cookie:x}" and drops.isdecimal():
-            self._drops_seen = int(drops)
+        """Say up to where the kernel's drops are counted, where others will have the same socket."""
+        return {self.name: Kept(place=self._drops.place)} if self._drops and self._listener.outlives else {}
 
     def stop(self) -> None:
         """Close the socket."""
-        self._socket = self._batch = None
+        self._socket = self._drops = None
         self._listener.close()
-
-
-def _drops(sock: socket.socket) -> int:
-    return int(_MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[-1])
-
-
-def _granted(sock: socket.socket) -> int:
-    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2

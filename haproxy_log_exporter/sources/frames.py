@@ -12,6 +12,7 @@ from haproxy_log_exporter.sources.framing import LONGEST_LINE, NO_LINES, LineBuf
 # More digits than any length has: 10^19 and more need not be told apart.
 _MOST_DIGITS = 19
 _DIGITS = re.compile(rb"[0-9]{1,%d}" % _MOST_DIGITS)
+_NEWLINES = re.compile(rb"\n++")
 # A message's priority is what most of HAProxy's formats begin with, and no line of a log-format has it behind a number.
 _FRAME = re.compile(rb"(?P<length>[1-9][0-9]{0,%d}) (?P<priority><[0-9]{1,3}>)?" % (_MOST_DIGITS - 1))
 _BEGUN = re.compile(rb"(?:[1-9][0-9]{0,%d}(?: (?:<[0-9]{0,3})?)?)?\Z" % (_MOST_DIGITS - 1))
@@ -67,16 +68,18 @@ class Frames:
             self._framing = Framing.COUNTED
         return self._feed_begun()
 
-    def end(self) -> Lines:
-        """Give what is left when the connection has ended: a last line without a newline is one."""
+    def end(self, *, cut: bool = False) -> Lines:
+        """Give what is left when the connection has ended: a last line without a newline too, but where it was `cut`."""
+        if self.fault:
+            return NO_LINES
         if self._framing is Framing.UNDECIDED:
             is_counted = _find_framing(self._begun, 1) is Framing.COUNTED
             self._framing = Framing.COUNTED if is_counted else Framing.NEWLINE
-        lines = self._feed_begun()
-        if self._begun and not self.fault:
+        lines, last = self._feed_begun(), self._lines.end().chunk
+        if not self.fault and (self._begun or (cut and last)):
             self.fault = Fault.INCOMPLETE
         self._begun.clear()
-        return Lines(lines.chunk + self._lines.end().chunk, lines.overlong)
+        return Lines(lines.chunk + (b"" if cut else last), lines.overlong)
 
     def _feed_begun(self) -> Lines:
         if self._framing is Framing.UNDECIDED:
@@ -97,11 +100,11 @@ class Frames:
         self._needed = 0
         position, size = 0, len(block)
         while (position := _take_whole(block, position, messages)) < size:
+            if newlines := _NEWLINES.match(block, position):
+                position = newlines.end()
+                continue
             digits = _DIGITS.match(block, position)
             if not digits:
-                if block[position] == ord("\n"):
-                    position += 1
-                    continue
                 self.fault = Fault.MALFORMED
                 break
             length, space = int(digits[0]), digits.end()

@@ -22,19 +22,14 @@ logger = logging.getLogger(__name__)
 # What is taken at a time, in entries, so that other sources get their turn: some ten milliseconds.
 _MOST_AT_ONCE = 2_000
 
-# How often there is a look for new entries, in seconds.
+# So many seconds pass between two looks for new entries, at least.
 _LOOK_SECONDS = 0.25
 
-# systemd.unit(5): what a name may end in.
-_KINDS = ("service", "socket", "scope", "slice", "target", "timer", "mount", "path", "device", "swap", "automount")
+# The entry's file has gone, or there is no memory: not what an entry itself can be the reason of.
+_LOST = (errno.EADDRNOTAVAIL, errno.ESTALE, errno.ENOMEM)
 
 # Where nothing was in the journal yet: whatever comes, comes later.
 _NOTHING = "nothing"
-
-
-def unit_name(text: str) -> str:
-    """Complete a unit's name as systemctl does."""
-    return text if text.rpartition(".")[2] in _KINDS else f"{text}.service"
 
 
 def load_binding() -> Any:
@@ -58,6 +53,7 @@ class JournalSource:
     """The entries of a unit, in the journal of this machine or in a directory."""
 
     can_wait = True
+    one_sender = False
 
     def __init__(
         self,
@@ -84,6 +80,7 @@ class JournalSource:
         self._now = now
         self._next_look = 0.0
         self._reader: Any = None
+        self._told: int | None = None
         self._is_lost = True  # the reader is not where reading goes on
         self._condition = Condition()
 
@@ -105,11 +102,13 @@ class JournalSource:
             message = f"--journal: cannot read {where} journal: {getattr(error, 'strerror', None) or error}"
             raise OperationError(message) from error
         logger.info("reading %s of %s journal", self._unit, where)
-        if not (self._directory or self._reader.has_persistent_files() or self._reader.has_runtime_files()):
-            logger.warning("%s: no journal can be read; group systemd-journal may read it", self.name)
 
     def _find_beginning(self) -> None:
         """Take the newest entry of all units for the one after which to begin."""
+        has_files = self._reader.has_persistent_files() or self._reader.has_runtime_files()
+        if not (has_files or self._directory):  # there will be some, or there are, and are not for this user
+            logger.warning("%s: there is no journal that can be read; the group systemd-journal may", self.name)
+            return
         self._place = _NOTHING
         if not self._from_beginning:
             self._reader.seek_tail()
@@ -118,7 +117,7 @@ class JournalSource:
 
     def _seek(self) -> bool:
         """Go to where reading goes on; tell whether the entry there has not been handed over."""
-        if self._place == _NOTHING:
+        if self._place in ("", _NOTHING):
             self._reader.seek_head()
             return False
         self._reader.seek_cursor(self._place)
@@ -146,11 +145,17 @@ class JournalSource:
                 self._place = place
         except OSError as error:
             self._is_lost = True
-            self._condition.errors += 1
-            logger.error("%s: %s", self.name, error.strerror or error)  # noqa: TRY400 -- no bug
+            self._tell(error)
         self.is_behind = len(messages) == _MOST_AT_ONCE
         lines = drop_overlong(join_messages(messages))
         return [Chunk(self.name, *lines)] if lines.chunk or lines.overlong else []
+
+    def _tell(self, error: OSError) -> None:
+        """Count a failure; name it once."""
+        self._condition.errors += 1
+        if error.errno != self._told:
+            logger.error("%s: %s", self.name, error.strerror or error)
+        self._told = error.errno
 
     def _take(self) -> bytes:
         """Take what an entry says. The binding's own way to an entry is to read and convert all of its fields."""
@@ -169,9 +174,9 @@ class JournalSource:
         except KeyError:
             return b""
         except OSError as error:
-            if error.errno != errno.EBADMSG:
+            if error.errno in _LOST:
                 raise
-            self._condition.errors += 1  # it is damaged, and will be
+            self._tell(error)  # the entry is damaged, or of a kind that this system cannot read
             return b""
 
     def finish(self) -> None:

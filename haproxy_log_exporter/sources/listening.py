@@ -5,13 +5,13 @@ import os
 import socket
 import stat
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from haproxy_log_exporter.address import Address
 from haproxy_log_exporter.errors import OperationError
 
 # How many connections may wait to be taken; the kernel's own limit, net.core.somaxconn, is 4,096.
-_BACKLOG = 1024
+BACKLOG = 1024
 
 # struct sockaddr_un in unix(7) has room for so many bytes, and a NUL.
 LONGEST_SOCKET_PATH = 107
@@ -22,6 +22,10 @@ _NOBODY = 0o777
 
 class Listener(Protocol):
     """Has a socket to be sent to."""
+
+    @property
+    def outlives(self) -> bool:
+        """Whether the socket stays when this process ends, so that what comes then waits for the next."""
 
     def open(self) -> socket.socket:
         """Give the socket, which does not block; OSError, or UnicodeError, where it cannot be had."""
@@ -36,6 +40,7 @@ class InternetListener:
 
     address: Address
     kind: socket.SocketKind
+    outlives: ClassVar[bool] = False
     _socket: socket.socket | None = field(default=None, init=False)
 
     def open(self) -> socket.socket:
@@ -53,7 +58,7 @@ class InternetListener:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(where)
         if kind == socket.SOCK_STREAM:
-            self._socket.listen(_BACKLOG)
+            self._socket.listen(BACKLOG)
         self._socket.settimeout(0)
         return self._socket
 
@@ -71,6 +76,7 @@ class UnixListener:
     path: str
     mode: int
     group: int | None = None
+    outlives: ClassVar[bool] = False
     _socket: socket.socket | None = field(default=None, init=False)
     _inode: tuple[int, int] = field(default=(0, 0), init=False)
 
@@ -82,13 +88,25 @@ class UnixListener:
             self._bind(self._socket)
         finally:
             os.umask(before)
-        found = os.lstat(self.path)
-        self._inode = found.st_dev, found.st_ino
-        if self.group is not None:
-            os.chown(self.path, -1, self.group)
-        os.chmod(self.path, self.mode)
+        self._open_to_senders()
         self._socket.settimeout(0)
         return self._socket
+
+    def _open_to_senders(self) -> None:
+        """Set group and mode, of the socket alone: others may be able to put something else at its path."""
+        descriptor = os.open(self.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISSOCK(found.st_mode):
+                message = "another process has put something else in its place"
+                raise OperationError(message)
+            self._inode = found.st_dev, found.st_ino
+            path = f"/proc/self/fd/{descriptor}"
+            if self.group is not None:
+                os.chown(path, -1, self.group)
+            os.chmod(path, self.mode)
+        finally:
+            os.close(descriptor)
 
     def _bind(self, sock: socket.socket) -> None:
         try:
@@ -133,9 +151,10 @@ class UnixListener:
 
 @dataclass
 class InheritedListener:
-    """A socket of systemd's, which goes on to have it: what comes meanwhile waits for the next process."""
+    """A socket that systemd keeps: what comes after this process waits for the next."""
 
     inherited: socket.socket
+    outlives: ClassVar[bool] = True
 
     def open(self) -> socket.socket:
         """Give it."""

@@ -13,14 +13,9 @@ class Senders:
     """Tells the senders of some networks from others."""
 
     def __init__(self, networks: Sequence[Network]) -> None:
-        """Allow all where there are no networks."""
+        """There is at least one network."""
         self._networks = networks
         self._known: dict[str, bool] = {}
-
-    @property
-    def are_all(self) -> bool:
-        """Whether any may send."""
-        return not self._networks
 
     def allow(self, host: str) -> bool:
         """Tell whether the sender with this address, as the socket gives it, may send."""
@@ -28,7 +23,7 @@ class Senders:
         if known is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            known = self._known[host] = self.are_all or self._find(host)
+            known = self._known[host] = self._find(host)
         return known
 
     def _find(self, host: str) -> bool:

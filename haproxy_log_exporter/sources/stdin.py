@@ -27,6 +27,7 @@ class StandardInput:
     """Reads what there is, without waiting for more."""
 
     can_wait = False
+    one_sender = True
 
     def __init__(self, descriptor: int = 0) -> None:
         """Open nothing: it is."""
@@ -63,37 +64,31 @@ class StandardInput:
 
     def read(self) -> list[Chunk]:
         """Take what there is, a block at the most."""
-        blocks: list[bytes] = []
-        size = 0
-        while not self._is_over and size < BLOCK and self._poll.poll(0):
-            try:
-                block = os.read(self._descriptor, BLOCK)
-            except BlockingIOError:  # whoever shares it took what there was
-                break
-            except OSError as error:  # a terminal that is gone
-                logger.error("standard input cannot be read any more: %s", error.strerror)  # noqa: TRY400 -- no bug
-                self._condition.errors += 1
-                block = b""
-            blocks.append(block)
-            size += len(block)
-            self._is_over = not block
-        lines = self._lines.feed(b"".join(blocks))
-        chunk = Chunk(NAME, lines.chunk, lines.overlong, last=self._is_over)
-        if self._is_over and blocks:
-            self.is_behind = False
+        if self._is_over or not self._poll.poll(0):
+            return []
+        try:
+            block = os.read(self._descriptor, BLOCK)
+        except BlockingIOError:  # whoever shares it took what there was
+            return []
+        except OSError as error:  # a terminal that is gone
+            logger.error("standard input cannot be read any more: %s", error.strerror)  # noqa: TRY400 -- no bug
+            self._condition.errors += 1
+            block = b""
+        if not block:
             logger.info("standard input has ended")
-            return [chunk._replace(lines=chunk.lines + self._lines.end().chunk)]
-        return [chunk] if chunk.lines or chunk.overlong else []
+            return self._end()
+        lines = self._lines.feed(block)
+        return [Chunk(NAME, *lines)] if lines.chunk or lines.overlong else []
+
+    def _end(self) -> list[Chunk]:
+        self._is_over, self.is_behind = True, False
+        return [Chunk(NAME, *self._lines.end(), last=True)]
 
     def finish(self) -> list[Chunk] | None:
         """Take what is in the pipe, and at last what there is of a line; of a file nothing."""
-        if self._is_over:
+        if self._is_over or self._is_file:
             return None
-        chunks = [] if self._is_file else self.read()
-        if not chunks:
-            self._is_over = True
-            chunks = [Chunk(NAME, self._lines.end().chunk, last=True)]
-        return chunks
+        return self.read() or self._end()
 
     def conditions(self) -> Mapping[str, Condition]:
         """Say whether it failed."""

@@ -31,6 +31,9 @@ _LATE_NANOSECONDS = 50_000_000
 class FileSource:
     """All files that patterns name. Lines count for the first pattern that names their path."""
 
+    can_wait = True
+    one_sender = True
+
     def __init__(
         self,
         patterns: Sequence[str],
@@ -62,7 +65,6 @@ class FileSource:
         self._conditions = {name: Condition(rotations=0) for name in self._patterns}
         self._over: list[Chunk] = []
         self._turn = 0
-        self.can_wait = True
         self.is_behind = False  # there is more to read at once, though no lines came of it yet
 
     @property

@@ -1,21 +1,25 @@
 """The server's side of TLS."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from haproxy_log_exporter.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Certificates:
-    """Files in PEM: a certificate with its chain, its key where that is apart, and who has to have signed clients'."""
+    """Files in PEM: a certificate with its chain, its key where that is apart, and who has to have signed clients'.
+
+    `context` is what they were when they were read last.
+    """
 
     certificate: str
     key: str = ""
     client_ca: str = ""
+    context: ssl.SSLContext = field(init=False)
 
-    def load(self) -> ssl.SSLContext:
-        """Read the files.
+    def load(self) -> None:
+        """Read the files; where they cannot be used, all stays as it is.
 
         Raises:
             UsageError: where one of them cannot be used, naming the option.
@@ -37,7 +41,7 @@ class Certificates:
                 problems.append(f"--syslog-tls-client-ca: cannot use {self.client_ca}: {_reason(error)}")
         if problems:
             raise UsageError(*problems)
-        return context
+        self.context = context
 
 
 class _EncryptedError(Exception):

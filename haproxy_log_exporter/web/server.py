@@ -96,6 +96,8 @@ class WebServer:
             self._server.server_close()
             self._thread.join()
             self._thread = None
+        elif self._inherited:
+            self._inherited.close()
 
 
 class _Server(ThreadingHTTPServer):

@@ -14,11 +14,11 @@ from prometheus_client import generate_latest
 from haproxy_log_exporter.engine import Choice
 from haproxy_log_exporter.inputs import Inputs
 from haproxy_log_exporter.metrics.exposition import render
-from haproxy_log_exporter.opening import TLS
 from haproxy_log_exporter.service import Service
 from haproxy_log_exporter.settings import Settings, read_settings
 from haproxy_log_exporter.sockets import InheritedSockets
 from haproxy_log_exporter.sources import framing, logfile, progress, siblings, tail
+from haproxy_log_exporter.sources.tls import Certificates
 from haproxy_log_exporter.web.server import Served, WebServer
 from tests.support import Samples, read_samples
 
@@ -84,9 +84,9 @@ class _DrivenInputs(Inputs):
 
     clock: Clock
 
-    def make(self, inherited: InheritedSockets, tls: TLS) -> None:
+    def make(self, inherited: InheritedSockets, certificates: Certificates | None) -> None:
         """Make them."""
-        super().make(inherited, tls)
+        super().make(inherited, certificates)
         assert self.files
         self.files._now = self.files._shared.now = self.clock.monotonic
 

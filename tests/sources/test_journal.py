@@ -9,8 +9,9 @@ from random import Random
 import pytest
 
 from haproxy_log_exporter.errors import OperationError, UsageError
+from haproxy_log_exporter.settings import read_settings
 from haproxy_log_exporter.sources.framing import LONGEST_LINE
-from haproxy_log_exporter.sources.journal import JournalSource, load_binding, unit_name
+from haproxy_log_exporter.sources.journal import JournalSource, load_binding
 from tests.sources.journals import UNIT, Journal, need_journals, of_stdout, of_syslog
 
 NAME = f"journal:{UNIT}"
@@ -319,4 +320,5 @@ def test_without_the_binding(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_names_of_units(text: str, unit: str) -> None:
     """They may be given without their kind, as to systemctl."""
-    assert unit_name(text) == unit
+    settings, problems = read_settings({"journal": [text]}, {})
+    assert (settings.journal, problems) == ((unit,), [])
