@@ -89,11 +89,10 @@ class StandardInput:
         """Take what is in the pipe, and at last what there is of a line; of a file nothing."""
         if self._is_over:
             return None
-        chunks = [] if self._is_file else self.read()
-        if not chunks:
-            self._is_over = True
-            chunks = [Chunk(NAME, self._lines.end().chunk, last=True)]
-        return chunks
+        if not self._is_file and self._poll.poll(0):
+            return self.read()
+        self._is_over = True
+        return [Chunk(NAME, self._lines.end().chunk, last=True)]
 
     def conditions(self) -> Mapping[str, Condition]:
         """Say whether it failed."""
