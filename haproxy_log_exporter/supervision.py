@@ -10,6 +10,10 @@ logger = logging.getLogger(__name__)
 # The status is for people: each change of it is a signal on the bus.
 _STATUS_SECONDS = 10.0
 
+# How long a systemd that is busy is waited for: with what it has to know, and with what comes again while datagrams do.
+_STATE_SECONDS = 1.0
+_BEAT_SECONDS = 0.1
+
 
 class Supervisor:
     """Tells that the service is ready, that it lives, how it stands, and that it stops."""
@@ -47,10 +51,10 @@ class Supervisor:
         now = self._now()
         if self._interval and now >= self._next_beat:
             self._next_beat = now + self._interval
-            self._tell("WATCHDOG=1")
+            self._tell("WATCHDOG=1", _BEAT_SECONDS)
         if now >= self._next_status:
             self._next_status = now + _STATUS_SECONDS
-            self._tell(f"STATUS={status()}")
+            self._tell(f"STATUS={status()}", _BEAT_SECONDS)
 
     def stop(self) -> None:
         """Close what it tells by."""
@@ -58,13 +62,13 @@ class Supervisor:
             self._socket.close()
             self._socket = None
 
-    def _tell(self, message: str) -> None:
+    def _tell(self, message: str, seconds: float = _STATE_SECONDS) -> None:
         if not self._address:
             return
         try:
             if self._socket is None:  # one for all messages: descriptors may run out
                 self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-                self._socket.settimeout(0)  # a systemd that is busy must not hold up reading
+            self._socket.settimeout(seconds)
             self._socket.sendto(message.encode("utf-8", "replace"), self._address)
         except OSError as error:  # it goes on without
             logger.debug("systemd cannot be told: %s", error)
