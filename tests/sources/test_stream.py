@@ -5,6 +5,7 @@ import resource
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import pytest
 
@@ -188,12 +189,16 @@ def test_who_speaks_is_not_idle(receive: Open) -> None:
         client.sendall(b"line\n")
         if turn < 3:
             trickling.sendall(b"x")
-        receiver.until(lambda turn=turn: receiver.lines.count(b"line\n") == turn)
+        receiver.until(partial(_has_lines, receiver, turn))
         receiver.look(60)
     receiver.look(2)
     assert receiver.refused == {"idle": 1}
     assert has_ended(trickling)
     assert receiver.open == 1
+
+
+def _has_lines(receiver: Receiver, count: int) -> bool:
+    return receiver.lines.count(b"line\n") == count
 
 
 def test_a_connection_is_refused_for_one_reason(receive: Open) -> None:
