@@ -2,7 +2,6 @@
 
 import select
 import socket
-import ssl
 import struct
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from haproxy_log_exporter.address import Address
 from haproxy_log_exporter.sources.listening import InternetListener
 from haproxy_log_exporter.sources.senders import Senders
 from haproxy_log_exporter.sources.stream import Limits, StreamSource
+from haproxy_log_exporter.sources.tls import Certificates
 from tests.support import wait_until
 
 # Closing a socket that lingers for no time sends RST in place of FIN.
@@ -27,16 +27,16 @@ class Receiver:
         *,
         allow: Sequence[str] = (),
         limits: Limits | None = None,
-        tls: Callable[[], ssl.SSLContext] | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         """Open it."""
         self.now = 1000.0
         self.lines = b""
         self.overlong = 0
-        senders = Senders([*map(ip_network, allow)])
+        senders = Senders([*map(ip_network, allow)]) if allow else None
         listener = InternetListener(Address(host, 0), socket.SOCK_STREAM)
-        name = f"{'tls' if tls else 'tcp'}://{host}:0"
-        self.source = StreamSource(name, listener, senders, limits or Limits(), tls, now=lambda: self.now)
+        name = f"{'tls' if certificates else 'tcp'}://{host}:0"
+        self.source = StreamSource(name, listener, senders, limits or Limits(), certificates, lambda: self.now)
         self.source.start()
         self.port = self.source.port
         self._clients: list[socket.socket] = []

@@ -13,7 +13,6 @@ from haproxy_log_exporter.address import Address
 from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.sources.framing import BLOCK, LONGEST_LINE
 from haproxy_log_exporter.sources.listening import InternetListener
-from haproxy_log_exporter.sources.senders import Senders
 from haproxy_log_exporter.sources.stream import Limits, StreamSource
 from tests.sources.streams import Receiver, has_ended, has_ipv6, reset
 
@@ -67,35 +66,44 @@ def test_many_connections_of_both_framings(receive: Open) -> None:
 
 
 def test_a_last_line_without_newline(receive: Open) -> None:
-    """A connection's end ends its line, too where it is reset; a counted message has to be whole."""
+    """A connection's end ends its line too."""
     receiver = receive()
-    closes: tuple[Callable[[socket.socket], None], ...] = (socket.socket.close, reset)
-    for close in closes:
-        client = receiver.connect()
-        client.sendall(b"one\ntwo")
-        receiver.wait_for(b"one\n")
-        close(client)
-        receiver.wait_for(b"two\n")
+    client = receiver.connect()
+    client.sendall(b"one\ntwo")
+    receiver.wait_for(b"one\n")
+    client.close()
+    receiver.wait_for(b"two\n")
+    receiver.until(lambda: not receiver.open)
     assert receiver.refused == {}
-    for number, close in enumerate(closes, 1):
-        client = receiver.connect()
-        client.sendall(b"8 <134>one8 <134>")
-        receiver.wait_for(b"<134>one\n")
-        close(client)
-        receiver.until(lambda: not receiver.open)
-        assert receiver.refused == {"incomplete": number}
+
+
+@pytest.mark.parametrize("close", [socket.socket.close, reset])
+def test_a_message_that_is_not_whole_at_the_end(close: Callable[[socket.socket], None], receive: Open) -> None:
+    """Of a counted message it is known that something is missing; it is not a line, and the connection is counted."""
+    receiver = receive()
+    client = receiver.connect()
+    client.sendall(b"8 <134>one8 <134>")
+    receiver.wait_for(b"<134>one\n")
+    close(client)
+    receiver.until(lambda: not receiver.open)
+    assert receiver.refused == {"incomplete": 1}
     assert receiver.lines == b""
 
 
-def test_a_reset_in_the_middle_of_a_line(receive: Open) -> None:
-    """What has come before the reset counts, though nothing of it was read yet."""
+@pytest.mark.parametrize("turns", [0, 1])
+@pytest.mark.parametrize("rest", [b"", b"thr"])
+def test_a_reset_in_the_middle_of_a_line(turns: int, rest: bytes, receive: Open) -> None:
+    """What has come before the reset counts, though nothing of it was read yet; a line that is begun is none."""
     receiver = receive()
     client = receiver.connect()
-    receiver.turn()
-    client.sendall(b"one\ntwo\nthr")
+    for _ in range(turns):
+        receiver.turn()
+    client.sendall(b"one\ntwo\n" + rest)
     reset(client)
-    receiver.wait_for(b"one\ntwo\nthr\n")
+    receiver.wait_for(b"one\ntwo\n")
     receiver.until(lambda: not receiver.open)
+    assert receiver.lines == b""
+    assert receiver.refused == ({"incomplete": 1} if rest else {})
 
 
 def test_too_many_connections(receive: Open) -> None:
@@ -215,7 +223,7 @@ def test_a_connection_is_refused_for_one_reason(receive: Open) -> None:
 
 def test_silent_connections_make_room(receive: Open) -> None:
     """When all places are taken, who has not said a line for long enough goes, the eldest first."""
-    receiver = receive(limits=Limits(connections=3, patience=10))
+    receiver = receive(limits=Limits(connections=3, patience=10, spoken=60))
     speaking = receiver.connect()
     speaking.sendall(b"line\n")
     receiver.wait_for(b"line\n")
@@ -240,9 +248,30 @@ def test_silent_connections_make_room(receive: Open) -> None:
     for client in (speaking, first, second):
         client.sendall(b"line\n")
     receiver.wait_for(b"line\n" * 3)
-    receiver.look(60)
+    receiver.look(59)
     assert has_ended(_connected(receiver))
     assert receiver.refused == {"limit": 2, "idle": 2}
+
+
+def test_connections_that_were_silent_for_long_make_room(receive: Open) -> None:
+    """When all others have said something lately, one that has not is asked to end; its place is free when it has."""
+    receiver = receive(limits=Limits(connections=2, patience=10, spoken=60))
+    first, second = receiver.connect(), receiver.connect()
+    for client in (first, second):
+        client.sendall(b"line\n")
+        receiver.wait_for(b"line\n")
+        receiver.look(30)
+    assert has_ended(_connected(receiver))
+    assert receiver.refused == {"limit": 1, "idle": 1}
+    assert has_ended(first)
+    first.sendall(b"late\n")
+    receiver.wait_for(b"late\n")
+    first.close()
+    receiver.until(lambda: receiver.open == 1)
+    for client in (_connected(receiver), second):
+        client.sendall(b"line\n")
+        receiver.wait_for(b"line\n")
+    assert receiver.refused == {"limit": 1, "idle": 1}
 
 
 def _connected(receiver: Receiver) -> socket.socket:
@@ -328,8 +357,8 @@ def test_running_out_of_descriptors(receive: Open, caplog: pytest.LogCaptureFixt
         receiver.until(lambda: receiver.errors == 2)
         assert receiver.is_quiet
     assert [record.getMessage() for record in caplog.records] == [
-        "tcp://127.0.0.1:0: no connection can be taken: Too many open files"
-    ] * 2
+        "tcp://127.0.0.1:0: connections cannot be taken: Too many open files"
+    ]
     receiver.look(1.1)
     receiver.until(lambda: receiver.open == 6)
     receiver.wait_for(b"waited\n" * 2 + b"first\n" + b"waited\n" * 3)
@@ -379,6 +408,6 @@ def test_a_port_in_use_is_named(receive: Open) -> None:
     receiver = receive()
     name = f"tcp://127.0.0.1:{receiver.port}"
     listener = InternetListener(Address("127.0.0.1", receiver.port), socket.SOCK_STREAM)
-    second = StreamSource(name, listener, Senders([]), Limits())
+    second = StreamSource(name, listener, None, Limits())
     with pytest.raises(OperationError, match=f"--syslog: cannot listen on {name}: Address already in use"):
         second.start()

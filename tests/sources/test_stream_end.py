@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 
 from haproxy_log_exporter.sources.stream import Limits
+from haproxy_log_exporter.sources.tls import Certificates
 from tests.certificates import Pair, client_context, make_pair
 from tests.sources.streams import Receiver, has_ended, reset
 
@@ -91,9 +92,9 @@ def test_nothing_is_lost_at_the_end(receive: Open) -> None:
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_nothing_is_lost_at_the_end_of_tls(version: ssl.TLSVersion, receive: Open, authority: Pair) -> None:
     """The same holds of TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority.certificate, authority.key)
-    receiver = receive(tls=lambda: context)
+    certificates = Certificates(str(authority.certificate), str(authority.key))
+    certificates.load()
+    receiver = receive(certificates=certificates)
     trusting = client_context(authority)
     trusting.maximum_version = version
 

@@ -27,12 +27,6 @@ class Pairs:
     client: Pair
     stranger: Pair
 
-    def context(self, *, asking: bool = False, second: bool = False) -> ssl.SSLContext:
-        """Give the server's side, which may ask clients for a certificate."""
-        pair = self.second if second else self.server
-        ca = str(self.authority.certificate) if asking else ""
-        return Certificates(str(pair.certificate), str(pair.key), ca).load()
-
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Pairs:
@@ -49,8 +43,15 @@ class Site:
     def __init__(self, pairs: Pairs) -> None:
         """Open it; the server's side may be exchanged."""
         self.pairs = pairs
-        self.context = pairs.context()
-        self.receiver = Receiver(limits=Limits(handshake=30, idle=3600), tls=lambda: self.context)
+        self._certificates = Certificates("")
+        self.use(pairs.server)
+        self.receiver = Receiver(limits=Limits(handshake=30, idle=3600), certificates=self._certificates)
+
+    def use(self, pair: Pair, *, asking: bool = False) -> None:
+        """Use a certificate from now on, and ask clients for theirs or not."""
+        self._certificates.certificate, self._certificates.key = str(pair.certificate), str(pair.key)
+        self._certificates.client_ca = str(self.pairs.authority.certificate) if asking else ""
+        self._certificates.load()
 
     def connect(self, own: Pair | None = None, version: ssl.TLSVersion | None = None) -> ssl.SSLSocket:
         """Connect, and shake hands."""
@@ -126,7 +127,7 @@ def test_the_end_of_a_connection(version: ssl.TLSVersion, site: Site, *, politel
 @pytest.mark.parametrize("version", VERSIONS)
 def test_clients_show_a_certificate(version: ssl.TLSVersion, site: Site) -> None:
     """Where it is asked for, only clients that the authority vouches for are heard."""
-    site.context = site.pairs.context(asking=True)
+    site.use(site.pairs.server, asking=True)
     for number, own in enumerate((None, site.pairs.stranger), 1):
         with suppress(OSError):  # of TLS 1.3 the client learns it later
             client = site.connect(own, version)
@@ -141,7 +142,7 @@ def test_clients_show_a_certificate(version: ssl.TLSVersion, site: Site) -> None
 def test_a_certificate_is_exchanged(site: Site) -> None:
     """New connections have the new one; those that are there go on."""
     before = site.connect()
-    site.context = site.pairs.context(second=True)
+    site.use(site.pairs.second)
     after = site.connect()
     assert "server" in str(before.getpeercert())
     assert "second" in str(after.getpeercert())

@@ -29,11 +29,12 @@ def test_a_key_apart_or_in_the_same_file(pair: Pair, tmp_path: Path) -> None:
     both = tmp_path / "both.pem"
     both.write_bytes(pair.both())
     for certificates in (Certificates(str(pair.certificate), str(pair.key)), Certificates(str(both))):
-        context = certificates.load()
-        assert context.verify_mode == ssl.CERT_NONE
-        assert context.minimum_version == ssl.TLSVersion.TLSv1_2
-    context = Certificates(str(both), client_ca=str(pair.certificate)).load()
-    assert context.verify_mode == ssl.CERT_REQUIRED
+        certificates.load()
+        assert certificates.context.verify_mode == ssl.CERT_NONE
+        assert certificates.context.minimum_version == ssl.TLSVersion.TLSv1_2
+    certificates = Certificates(str(both), client_ca=str(pair.certificate))
+    certificates.load()
+    assert certificates.context.verify_mode == ssl.CERT_REQUIRED
 
 
 def test_files_that_are_not_there(pair: Pair, tmp_path: Path) -> None:
@@ -52,6 +53,19 @@ def test_files_that_are_not_there(pair: Pair, tmp_path: Path) -> None:
         f"--syslog-tls-certificate: cannot use {missing} with a key in the same file: {reason}",
     )
     assert problems(pair.certificate, pair.key, missing) == (f"--syslog-tls-client-ca: cannot use {missing}: {reason}",)
+
+
+def test_what_was_read_before_stays(pair: Pair, tmp_path: Path) -> None:
+    """Files that cannot be used any more change nothing."""
+    both = tmp_path / "both.pem"
+    both.write_bytes(pair.both())
+    certificates = Certificates(str(both))
+    certificates.load()
+    before = certificates.context
+    both.write_bytes(b"broken")
+    with pytest.raises(UsageError):
+        certificates.load()
+    assert certificates.context is before
 
 
 def test_all_problems_are_told_at_once(pair: Pair, tmp_path: Path) -> None:
