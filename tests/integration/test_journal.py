@@ -165,6 +165,12 @@ def test_each_entry_counts_once_however_often_it_is_killed(journal: Journal, tmp
     assert total(samples, LINES) == len(written)
 
 
+def _open_files(exporter: Exporter) -> set[Path]:
+    """Tell which files it has open; of a journal, those that it has seen."""
+    links = Path(f"/proc/{exporter.process.pid}/fd").iterdir()
+    return {link.resolve() for link in links}
+
+
 def test_a_state_that_cannot_be_written(journal: Journal, tmp_path: Path) -> None:
     """Nothing is read meanwhile, and nothing is lost: with room, each entry counts once."""
     with (
@@ -180,9 +186,11 @@ def test_a_state_that_cannot_be_written(journal: Journal, tmp_path: Path) -> Non
         journal.rotate()
         for _ in range(10):
             assert _counts(exporter.scrape()) == {"/before": 10}
+            assert journal.folder / "system.journal" not in _open_files(exporter)
             time.sleep(0.1)
         room.unlink()
         samples = _wait_for_counts(exporter, {"/before": 10, "/first": 1, "/later": 9_000})
+        assert journal.folder / "system.journal" in _open_files(exporter)
         assert total(samples, LINES) == 9_011
         wait_until(lambda: times_said(exporter, "the state can be written again"), what="the message")
 
