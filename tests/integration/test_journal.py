@@ -230,6 +230,7 @@ frontend web
 def _follow_a_rotation(door: Door, journald: Journald, goal: int, *options: str | Path) -> None:
     """Make requests, the last of them after a rotation, and wait until all have been counted."""
     with serving("-j", "haproxy", *options) as exporter:
+        assert exporter.port  # from now on it reads what comes
         for path in ("/", "/404") * 20:
             get(door, path)
         wait_for(exporter, lambda samples: total(samples, REQUESTS) == goal - 1, "requests")
