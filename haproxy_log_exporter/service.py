@@ -189,9 +189,9 @@ class Service:
         self.inputs.start(self._selector)
         self._flush()
         self._flusher.settle(FLUSH_SECONDS)
+        self._ready = True  # with a socket of systemd's, whoever asks first may have waited for long
         self.web.start()
         sys.setswitchinterval(_SWITCH_SECONDS)
-        self._ready = True
         logger.info("serving on port %d", self.web.port)
 
     def _turn(self) -> None:
