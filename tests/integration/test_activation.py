@@ -39,10 +39,8 @@ def by_systemd(*arguments: str | Path) -> Iterator[Exporter]:
 
 def send(address: str | tuple[str, int], *datagrams: bytes) -> None:
     """Send datagrams to a path or to an address."""
-    if isinstance(address, str):
-        family = socket.AF_UNIX
-    else:
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    internet = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    family = socket.AF_UNIX if isinstance(address, str) else internet
     with socket.socket(family, socket.SOCK_DGRAM) as sender:
         for each in datagrams:
             sender.sendto(each, address)
