@@ -88,7 +88,7 @@ class StandardInput:
         """Take what is in the pipe, and at last what there is of a line; of a file nothing."""
         if self._is_over or self._is_file:
             return None
-        return self.read() or self._end()
+        return self.read() if self._poll.poll(0) else self._end()
 
     def conditions(self) -> Mapping[str, Condition]:
         """Say whether it failed."""
