@@ -10,6 +10,10 @@ logger = logging.getLogger(__name__)
 # The status is for people: each change of it is a signal on the bus.
 _STATUS_SECONDS = 10.0
 
+# What is told but once waits so long for room, a beat is tried again so much later.
+_WAIT_SECONDS = 1.0
+_AGAIN_SECONDS = 0.1
+
 
 class Supervisor:
     """Tells that the service is ready, that it lives, how it stands, and that it stops."""
@@ -30,15 +34,15 @@ class Supervisor:
 
     def ready(self) -> None:
         """Tell that all is open."""
-        self._tell("READY=1")
+        self._tell("READY=1", _WAIT_SECONDS)
 
     def reloading(self) -> None:
         """Tell that configuration is read again; `ready` tells the end of it."""
-        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}", _WAIT_SECONDS)
 
     def stopping(self) -> None:
         """Tell that it is about to end."""
-        self._tell("STOPPING=1")
+        self._tell("STOPPING=1", _WAIT_SECONDS)
 
     def beat(self, status: Callable[[], str]) -> None:
         """Tell that the loop goes round, and from time to time how things stand."""
@@ -46,8 +50,8 @@ class Supervisor:
             return
         now = self._now()
         if self._interval and now >= self._next_beat:
-            self._next_beat = now + self._interval
-            self._tell("WATCHDOG=1")
+            is_told = self._tell("WATCHDOG=1")
+            self._next_beat = now + (self._interval if is_told else min(self._interval, _AGAIN_SECONDS))
         if now >= self._next_status:
             self._next_status = now + _STATUS_SECONDS
             self._tell(f"STATUS={status()}")
@@ -58,16 +62,19 @@ class Supervisor:
             self._socket.close()
             self._socket = None
 
-    def _tell(self, message: str) -> None:
+    def _tell(self, message: str, seconds: float = 0.0) -> bool:
+        """Tell where there is room, else wait so long for it; a systemd that is busy must not hold up reading."""
         if not self._address:
-            return
+            return False
         try:
             if self._socket is None:  # one for all messages: descriptors may run out
                 self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-                self._socket.settimeout(0)  # a systemd that is busy must not hold up reading
+            self._socket.settimeout(seconds)
             self._socket.sendto(message.encode("utf-8", "replace"), self._address)
         except OSError as error:  # it goes on without
             logger.debug("systemd cannot be told: %s", error)
+            return False
+        return True
 
 
 def _watchdog_seconds(environment: Mapping[str, str], process: int) -> float:
