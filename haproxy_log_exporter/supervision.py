@@ -54,7 +54,7 @@ class Supervisor:
             self._next_beat = now + (self._interval if is_told else min(self._interval, _AGAIN_SECONDS))
         if now >= self._next_status:
             self._next_status = now + _STATUS_SECONDS
-            self._tell(f"STATUS={status()}")
+            self._tell(f"STATUS={status()}", _BEAT_SECONDS)
 
     def stop(self) -> None:
         """Close what it tells by."""

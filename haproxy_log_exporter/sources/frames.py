@@ -69,7 +69,7 @@ class Frames:
         return self._feed_begun()
 
     def end(self, *, cut: bool = False) -> Lines:
-        """Give what is left when the connection has ended: a last line without a newline too, but where it was `cut`."""
+        """Give what is left when the connection has ended: a last line without a newline too, unless it was `cut`."""
         if self.fault:
             return NO_LINES
         if self._framing is Framing.UNDECIDED:

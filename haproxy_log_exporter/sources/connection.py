@@ -1,0 +1,65 @@
+"""One connection of a sender, over TCP or TLS."""
+
+import socket
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from haproxy_log_exporter.sources.frames import Frames
+
+# What is taken at a time, in bytes: what a socket has at hand, mostly.
+_AT_ONCE = 1 << 16
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """A socket, the frames that came of it, and when; times are of a monotonic clock, in seconds."""
+
+    socket: socket.socket
+    last_bytes: float
+    last_line: float  # or the beginning
+    frames: Frames = field(default_factory=Frames)
+    has_lines: bool = False
+    is_secure: bool = True  # no TLS, or its handshake is done
+    asked_to_end: float | None = None
+    is_refused: bool = False  # and counted as such
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Let TLS begin.
+
+        Raises:
+            OSError: where it has ended already.
+        """
+        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        self.is_secure = False
+
+    def shake_hands(self) -> None:
+        """Go on with TLS's handshake.
+
+        Raises:
+            ssl.SSLWantReadError, ssl.SSLWantWriteError: where the other side has to do something first.
+            OSError: where it failed.
+        """
+        assert isinstance(self.socket, ssl.SSLSocket)
+        self.socket.do_handshake()
+        self.is_secure = True
+
+    def receive(self) -> bytes:
+        """Take what is at hand; of TLS all that is deciphered, for epoll tells of the rest alone.
+
+        Raises:
+            BlockingIOError, ssl.SSLWantReadError: where there is nothing.
+            OSError: where it was reset, or TLS went wrong.
+        """
+        block = self.socket.recv(_AT_ONCE)
+        if isinstance(self.socket, ssl.SSLSocket):
+            with suppress(OSError):  # it will come again
+                while self.socket.pending():
+                    block += self.socket.recv(_AT_ONCE)
+        return block
+
+    def ask_to_end(self, now: float) -> None:
+        """Say that nothing more will be said: HAProxy and relays end then, after what they have begun to send."""
+        self.asked_to_end = now
+        with suppress(OSError):  # it was reset; what came before that is still to be taken
+            socket.socket.shutdown(self.socket, socket.SHUT_WR)  # SSLSocket's own would forget its keys
