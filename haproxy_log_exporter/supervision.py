@@ -10,9 +10,10 @@ logger = logging.getLogger(__name__)
 # The status is for people: each change of it is a signal on the bus.
 _STATUS_SECONDS = 10.0
 
-# What is told but once waits so long for room, a beat is tried again so much later.
-_WAIT_SECONDS = 1.0
-_AGAIN_SECONDS = 0.1
+# How long a systemd that is busy is waited for: with what it has to know, and with what comes again while datagrams do.
+_STATE_SECONDS = 1.0
+_BEAT_SECONDS = 0.1
+_AGAIN_SECONDS = 0.5  # a beat that was not heard comes again so much later
 
 
 class Supervisor:
@@ -34,15 +35,15 @@ class Supervisor:
 
     def ready(self) -> None:
         """Tell that all is open."""
-        self._tell("READY=1", _WAIT_SECONDS)
+        self._tell("READY=1")
 
     def reloading(self) -> None:
         """Tell that configuration is read again; `ready` tells the end of it."""
-        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}", _WAIT_SECONDS)
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self) -> None:
         """Tell that it is about to end."""
-        self._tell("STOPPING=1", _WAIT_SECONDS)
+        self._tell("STOPPING=1")
 
     def beat(self, status: Callable[[], str]) -> None:
         """Tell that the loop goes round, and from time to time how things stand."""
@@ -50,7 +51,7 @@ class Supervisor:
             return
         now = self._now()
         if self._interval and now >= self._next_beat:
-            is_told = self._tell("WATCHDOG=1")
+            is_told = self._tell("WATCHDOG=1", _BEAT_SECONDS)
             self._next_beat = now + (self._interval if is_told else min(self._interval, _AGAIN_SECONDS))
         if now >= self._next_status:
             self._next_status = now + _STATUS_SECONDS
@@ -62,8 +63,7 @@ class Supervisor:
             self._socket.close()
             self._socket = None
 
-    def _tell(self, message: str, seconds: float = 0.0) -> bool:
-        """Tell where there is room, else wait so long for it; a systemd that is busy must not hold up reading."""
+    def _tell(self, message: str, seconds: float = _STATE_SECONDS) -> bool:
         if not self._address:
             return False
         try:

@@ -144,12 +144,12 @@ def test_watchdog_without_a_process(systemd: NotifySocket, supervised: Supervise
 @pytest.mark.parametrize("address", ["", "/nowhere/notify", "@haproxy-log-exporter-nobody", "/" + "x" * 200])
 def test_nobody_hears(address: str, supervised: Supervised) -> None:
     """It goes on without; nor is there anything to wait for where there is no address."""
-    supervisor = supervised(address, WATCHDOG_USEC="1000000")
+    supervisor = supervised(address, WATCHDOG_USEC="9000000")
     supervisor.ready()
     supervisor.beat(lambda: "fine")
     supervisor.reloading()
     supervisor.stopping()
-    assert supervisor.wait_seconds(60) == (pytest.approx(0.1) if address else 60)
+    assert supervisor.wait_seconds(60) == (0.5 if address else 60)
 
 
 def test_not_asked_to_tell(clock: Clock) -> None:
@@ -158,16 +158,14 @@ def test_not_asked_to_tell(clock: Clock) -> None:
     supervisor.beat(lambda: pytest.fail("made for nobody"))
 
 
-def test_nobody_reads(tmp_path: Path, supervised: Supervised, clock: Clock) -> None:
-    """Where the socket is full, what is told once waits for a second at the most; beats and status do not wait."""
+def test_nobody_reads(tmp_path: Path, supervised: Supervised) -> None:
+    """Where the socket is full, what is told once waits for a second at the most; beats and status hardly."""
     with nobody_reading(tmp_path / "notify"):
-        supervisor = supervised(str(tmp_path / "notify"), WATCHDOG_USEC="2000000")
+        supervisor = supervised(str(tmp_path / "notify"), WATCHDOG_USEC="9000000")
         began = time.monotonic()
-        for turn in range(50):
-            clock.now = 1000 + turn
-            supervisor.beat(lambda: "fine")
+        supervisor.beat(lambda: "fine")
         assert time.monotonic() - began < 0.5
-        assert supervisor.wait_seconds(60) <= 0.1, "a beat that nobody heard is tried again soon"
+        assert supervisor.wait_seconds(60) == 0.5, "a beat that nobody heard is tried again soon"
         began = time.monotonic()
         supervisor.ready()
         assert 0.5 < time.monotonic() - began < 3
