@@ -13,6 +13,7 @@ _STATUS_SECONDS = 10.0
 # How long a systemd that is busy is waited for: with what it has to know, and with what comes again while datagrams do.
 _STATE_SECONDS = 1.0
 _BEAT_SECONDS = 0.1
+_AGAIN_SECONDS = 0.5  # a beat that was not heard comes again so much later
 
 
 class Supervisor:
@@ -50,8 +51,8 @@ class Supervisor:
             return
         now = self._now()
         if self._interval and now >= self._next_beat:
-            self._next_beat = now + self._interval
-            self._tell("WATCHDOG=1", _BEAT_SECONDS)
+            is_told = self._tell("WATCHDOG=1", _BEAT_SECONDS)
+            self._next_beat = now + (self._interval if is_told else min(self._interval, _AGAIN_SECONDS))
         if now >= self._next_status:
             self._next_status = now + _STATUS_SECONDS
             self._tell(f"STATUS={status()}", _BEAT_SECONDS)
@@ -62,9 +63,9 @@ class Supervisor:
             self._socket.close()
             self._socket = None
 
-    def _tell(self, message: str, seconds: float = _STATE_SECONDS) -> None:
+    def _tell(self, message: str, seconds: float = _STATE_SECONDS) -> bool:
         if not self._address:
-            return
+            return False
         try:
             if self._socket is None:  # one for all messages: descriptors may run out
                 self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -72,6 +73,8 @@ class Supervisor:
             self._socket.sendto(message.encode("utf-8", "replace"), self._address)
         except OSError as error:  # it goes on without
             logger.debug("systemd cannot be told: %s", error)
+            return False
+        return True
 
 
 def _watchdog_seconds(environment: Mapping[str, str], process: int) -> float:

@@ -108,7 +108,7 @@ def listening_to(address: str | Path) -> Iterator[NotifySocket]:
 
 
 @contextmanager
-def nobody_reading(path: Path) -> Iterator[None]:
+def nobody_reading(path: Path) -> Iterator[socket.socket]:
     """Have a socket whose queue is full for a while."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as full, socket.socket(full.family, full.type) as sender:
         full.bind(str(path))
@@ -116,5 +116,5 @@ def nobody_reading(path: Path) -> Iterator[None]:
         with suppress(BlockingIOError):
             while True:
                 sender.sendto(b"x", str(path))
-        yield
+        yield full
     path.unlink()

@@ -108,6 +108,31 @@ def test_nobody_can_send_before_all_is_as_it_should_be(
     assert [name for name, _ in seen] == ["chown", "chmod"]
 
 
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_what_others_put_there_meanwhile(path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may write to the folder cannot have the mode of another file changed by it."""
+    other = path.with_name("shadow")
+    other.write_text("secret")
+    other.chmod(0o600)
+    real = os.open
+
+    def open_(where: str, flags: int) -> int:
+        path.unlink()
+        if kind == "link":
+            path.symlink_to("shadow")
+        else:
+            os.link(other, path)
+        return real(where, flags)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", open_)
+        assert refusal(UnixListener(str(path), 0o666, os.getegid())) == (
+            "another process has put something else in its place"
+        )
+    assert stat.S_IMODE(other.stat().st_mode) == 0o600
+    assert os.path.lexists(path), "it is another's"
+
+
 @pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM, socket.SOCK_SEQPACKET])
 def test_one_that_was_left_is_replaced(path: Path, kind: socket.SocketKind, opened: Stopped) -> None:
     """A process that was killed leaves its socket there, of whatever kind, and nobody has it."""
