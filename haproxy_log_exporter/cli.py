@@ -125,7 +125,7 @@ def _command(
             if "formats" in names:  # without haproxy.cfg it cannot be told which labels can be filled
                 problems += find_mistakes(choice, formats_alone=bool(files and not config))
             if "files" in names:
-                problems += _find_no_source(settings)
+                problems += _find_missing_sources(settings, say_none=not problems)
             if problems:
                 raise UsageError(*problems)
             send_messages(settings.log_level, settings.log_format)
@@ -141,8 +141,8 @@ def _command(
     return decorate
 
 
-def _find_no_source(settings: Settings) -> list[str]:
-    """Tell where there is nothing to read, or what is missing to read it."""
+def _find_missing_sources(settings: Settings, *, say_none: bool) -> list[str]:
+    """Tell what is missing to read the sources, or, if it is to be said, that there are none."""
     if settings.stdin and sys.stdin is None:  # what is opened first would be taken for it
         return ["--stdin: standard input is closed"]
     if settings.tls_certificate or settings.journal:
@@ -150,7 +150,7 @@ def _find_no_source(settings: Settings) -> list[str]:
 
         return find_missing(settings)
     given = settings.files or settings.syslog or settings.stdin or are_inherited(os.environ)
-    return [] if given else [NOTHING_TO_READ]
+    return [NOTHING_TO_READ] if say_none and not given else []
 
 
 def _choose(settings: Settings, files: ConfigFiles | None, problems: list[str]) -> tuple[Choice, HAProxyConfig | None]:

@@ -56,5 +56,5 @@ def _no_password() -> str:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):  # an OSError too
-        return (error.reason or str(error)).lower().replace("_", " ")
+        return error.reason.lower().replace("_", " ") if error.reason else "there is none, or no certificate, in PEM"
     return getattr(error, "strerror", None) or str(error)
