@@ -30,6 +30,7 @@ class Connection:
         Raises:
             OSError: where it has ended already.
         """
+        self.socket.getpeername()  # of one that was reset, wrap_socket would leave the socket open
         self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.is_secure = False
 

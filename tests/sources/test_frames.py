@@ -138,6 +138,7 @@ def test_a_pause_within_a_message_decides_nothing() -> None:
         (b"200 10.0.0.1", b" web\n", b"200 10.0.0.1 web\n"),
         (b"20", b"26-11-20 web\n", b"2026-11-20 web\n"),
         (b"begun", b" line\n", b"begun line\n"),
+        (b"5 hello7", b" web\n", b"5 hello7 web\n"),
     ):
         frames = Frames()
         assert frames.feed(begun).chunk == b""
@@ -152,6 +153,7 @@ def test_newlines_at_the_end_and_within() -> None:
     expected = b"<134>one\n<134>two\n<134>three\nfour\n<134>five\n"
     assert read([counted(*rows)]) == (expected, None)
     assert read(cut(counted(*rows), [1])) == (expected, None)
+    assert read([counted(b"one\n", b"two", b"three\n")]) == (b"one\ntwo\nthree\n", None)
     between = b"\n".join(counted(row) for row in rows) + b"\n\n"
     assert read([between]) == (expected, None)
     assert read(cut(between, [1])) == (expected, None)
