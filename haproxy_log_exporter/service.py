@@ -153,7 +153,7 @@ class Service:
         self._set_wake()
 
     def stop_on_signals(self) -> None:
-        """Let SIGTERM and SIGINT stop the service, and SIGHUP read haproxy.cfg again."""
+        """Let SIGTERM and SIGINT stop the service, and SIGHUP read haproxy.cfg and the certificates again."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGHUP, self._on_reload)
@@ -213,7 +213,7 @@ class Service:
             self._wait(now, gathering=bool(sizes))
 
     def _is_held_up(self) -> bool:
-        """Whether files have to wait: their lines stay where they are, unlike those of sockets."""
+        """Whether files and the journal have to wait: their lines stay where they are, unlike those of sockets."""
         return bool(self._flusher.failure) or (self._flusher.is_busy and self.pipeline.pending > MOST_PENDING)
 
     def _wait(self, now: float, *, gathering: bool) -> None:

@@ -104,6 +104,17 @@ def _name_certificates(folder: Path) -> None:
         (folder / f"{name}.pem").write_bytes((folder / f"{made}.pem").read_bytes())
 
 
+def test_systemd_takes_its_units(tmp_path: Path) -> None:
+    """Both of them, for a program that is there."""
+    need("systemd-analyze")
+    units = []
+    for kind, block in zip(("socket", "service"), _blocks("ini"), strict=True):
+        units.append(tmp_path / f"readme.{kind}")
+        units[-1].write_text(re.sub(r"(?<=ExecStart=)\S+", "/bin/true", block))
+    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_haproxy_takes_its_configuration(tmp_path: Path) -> None:
     """Debian's HAProxy finds no fault with it."""
     need("haproxy")

@@ -114,7 +114,7 @@ class OwnMetrics(CollectorRegistry):
         lines = _counter("lines", "Lines read, by what became of them.", "source", "result")
         truncated = _counter("lines_truncated", "Lines counted that were cut before their end.", "source")
         size = _counter("bytes_read", "Bytes of lines read.", "source")
-        lost = _counter("events_dropped", "Messages that HAProxy's ring had no room for, as it said itself.", "source")
+        lost = _counter("events_dropped", "What HAProxy's ring or journald dropped, as they said.", "source")
         for source, tally in shown.tallies.items():
             lost.add_metric([source], tally.lost)
             results = (tally.counted, tally.notices, tally.filtered, tally.rejected)

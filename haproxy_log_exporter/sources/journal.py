@@ -25,6 +25,9 @@ _MOST_AT_ONCE = 2_000
 # So many seconds pass between two looks for new entries, at least.
 _LOOK_SECONDS = 0.25
 
+# SD_MESSAGE_JOURNAL_DROPPED in systemd's sd-messages.h: the unit logged faster than LogRateLimitBurst= allows.
+_SUPPRESSED = "a596d6fe7bfa4994828e72309e95d61e"
+
 # The entry's file has gone, or there is no memory: not what an entry itself can be the reason of.
 _LOST = (errno.EADDRNOTAVAIL, errno.ESTALE, errno.ENOMEM)
 
@@ -95,13 +98,21 @@ class JournalSource:
             self._reader.process()
             if not self._place:
                 self._find_beginning()
-            self._reader.add_match(_SYSTEMD_UNIT=self._unit)
+            self._match(self._unit)
             self._seek()
         except (OSError, ValueError) as error:
             self.stop()
             message = f"--journal: cannot read {where} journal: {getattr(error, 'strerror', None) or error}"
             raise OperationError(message) from error
         logger.info("reading %s of %s journal", self._unit, where)
+
+    def _match(self, unit: str) -> None:
+        """Choose the unit's entries, and what journald itself says of the unit's: how many it had to drop."""
+        self._reader.add_match(_SYSTEMD_UNIT=unit)
+        self._reader.add_disjunction()
+        self._reader.add_match(OBJECT_SYSTEMD_UNIT=unit)
+        self._reader.add_match(MESSAGE_ID=_SUPPRESSED)
+        self._reader.add_match(_TRANSPORT="driver")
 
     def _find_beginning(self) -> None:
         """Take the newest entry of all units for the one after which to begin."""
@@ -160,6 +171,8 @@ class JournalSource:
     def _take(self) -> bytes:
         """Take what an entry says. The binding's own way to an entry is to read and convert all of its fields."""
         message = self._field("MESSAGE")
+        if message.startswith(b"Suppressed ") and (dropped := self._field("N_DROPPED")).isdigit():
+            return b"%b events dropped" % dropped  # as HAProxy's ring says it
         if not self._with_facility:
             return message
         facility = self._field("SYSLOG_FACILITY")

@@ -242,9 +242,7 @@ class StreamSource:
         """Close a connection that was reset, or whose TLS went wrong; a line that it had begun is not whole."""
         if not connection.is_secure:
             self._count(connection, "handshake", error)
-        elif (
-            isinstance(error, ssl.SSLError) and connection.asked_to_end is None
-        ):  # else it says that it misses TLS's end
+        elif isinstance(error, ssl.SSLError) and connection.asked_to_end is None:  # else it misses TLS's own end
             self._count(connection, Fault.MALFORMED.value, error)
         self._give(connection, connection.frames.end(cut=True))
         self._close(connection)

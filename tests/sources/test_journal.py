@@ -301,6 +301,28 @@ def test_a_place_that_is_none(journal: Journal) -> None:
         pass
 
 
+def test_what_journald_dropped(journal: Journal) -> None:
+    """It says how much, of the unit alone; anyone may say the same, and is not believed."""
+    said = {"_SYSTEMD_UNIT": b"systemd-journald.service", "MESSAGE_ID": b"a596d6fe7bfa4994828e72309e95d61e"}
+    suppressed = [
+        {
+            **said,
+            "_TRANSPORT": transport,
+            "MESSAGE": b"Suppressed %d messages from %b" % (number, unit),
+            "N_DROPPED": b"%d" % number,
+            "OBJECT_SYSTEMD_UNIT": unit,
+        }
+        for number, unit, transport in (
+            (7, UNIT.encode(), b"driver"),
+            (9, b"other.service", b"driver"),
+            (5, UNIT.encode(), b"journal"),
+        )
+    ]
+    journal.append(of_stdout(b"a"), *suppressed, of_stdout(b"b"))
+    with following(journal, from_beginning=True) as follower:
+        assert follower.read() == [b"a", b"7 events dropped", b"b"]
+
+
 def test_without_the_binding(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said how to get it."""
     monkeypatch.setitem(sys.modules, "systemd", None)
