@@ -5,9 +5,11 @@ import re
 import socket
 import ssl
 import subprocess
+import threading
+import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -208,16 +210,70 @@ def test_drops_are_counted_once_over_restarts(tmp_path: Path, *, keeps: bool) ->
         assert total(samples, DROPPED) > 300
 
 
+class Traffic:
+    """Sends datagrams, and lines over a connection as HAProxy's ring does: made anew whenever it has ended."""
+
+    def __init__(self, udp: tuple[str, int], tcp: tuple[str, int]) -> None:
+        """Begin."""
+        self.sent = 0
+        self.connections = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._send, args=(udp, tcp))
+        self._thread.start()
+
+    def _send(self, udp: tuple[str, int], tcp: tuple[str, int]) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+            while not self._over.is_set():
+                with socket.create_connection(tcp) as client:
+                    self.connections += 1
+                    while not (self._over.is_set() or has_ended(client)):
+                        datagrams.sendto(line(), udp)
+                        client.sendall(line())
+                        self.sent += 2
+                        time.sleep(0.0005)
+
+    def end(self) -> None:
+        """Send no more."""
+        self._over.set()
+        self._thread.join()
+
+
+def has_ended(client: socket.socket) -> bool:
+    """Look whether the other end has said that it takes no more."""
+    with suppress(BlockingIOError):
+        return client.recv(1, socket.MSG_DONTWAIT) == b""
+    return False
+
+
+def test_restarts_under_traffic_lose_nothing(tmp_path: Path) -> None:
+    """However many processes have had the sockets: each line is counted once, or was dropped and is known to be."""
+    with udp_socket() as udp, socket.create_server(("127.0.0.1", 0)) as tcp:
+        traffic = Traffic(udp.getsockname(), tcp.getsockname())
+        try:
+            counted = 0
+            for _ in range(4):
+                with activated([udp, tcp], "--state", tmp_path / "state") as exporter:
+                    counted += 1_000
+                    counted = int(total(exporter.wait_for_lines(counted), LINES))
+                    assert exporter.stop() == 0
+        finally:
+            traffic.end()
+        with activated([udp, tcp], "--state", tmp_path / "state") as exporter:
+            samples = add_up(exporter, traffic.sent)
+            assert total(samples, LINES, source=f"tcp://127.0.0.1:{tcp.getsockname()[1]}") == traffic.sent / 2
+        assert traffic.connections >= 4
+
+
 def test_another_socket_begins_anew(tmp_path: Path) -> None:
     """What was seen of one socket is not taken off what another one, at the same address, has dropped."""
     options = ("--syslog-receive-buffer", "4096", "--state", tmp_path / "state")
     with udp_socket(buffer=4096) as udp:
         address = udp.getsockname()
-        send(address, *[line()] * 300)
-        with activated([udp], *options) as exporter:
-            add_up(exporter, 300)
-    with udp_socket(buffer=4096, port=address[1]) as udp:
         send(address, *[line()] * 200)
+        with activated([udp], *options) as exporter:
+            add_up(exporter, 200)
+    with udp_socket(buffer=4096, port=address[1]) as udp:
+        send(address, *[line()] * 300)
         with activated([udp], *options) as exporter:
             add_up(exporter, 500)
 
