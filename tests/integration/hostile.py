@@ -13,6 +13,8 @@ from tests.services import line
 LINES_A_SECOND = 2_000
 _LINES_AT_ONCE = 20
 
+_LINES_A_BLOCK = 500
+
 # Between two rounds in which each of the trickling connections sends a byte.
 _TRICKLE_SECONDS = 0.01
 
@@ -74,6 +76,29 @@ class Trickle(Thread):
             for client in self._clients:
                 client.sendall(self._message[index : index + 1])
             time.sleep(_TRICKLE_SECONDS)
+
+
+class Flood(Thread):
+    """Sends messages over a connection as fast as they are taken, until it is told to stop."""
+
+    def __init__(self, path: str, client: socket.socket) -> None:
+        """The connection is the attacker's."""
+        super().__init__(name="flood")
+        self.sent = 0
+        self._block = framed(message(path)) * _LINES_A_BLOCK
+        self._client = client
+        self._over = Event()
+
+    def run(self) -> None:
+        """Send."""
+        while not self._over.is_set():
+            self._client.sendall(self._block)
+            self.sent += _LINES_A_BLOCK
+
+    def stop(self) -> None:
+        """End it."""
+        self._over.set()
+        self.join()
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from haproxy_log_exporter.sources.frames import Fault, Frames
@@ -65,6 +65,7 @@ def ended(*messages: bytes) -> bytes:
     return b"".join(message + b"\n" for message in messages)
 
 
+@settings(deadline=None)
 @given(stream=lines.map(lambda rows: ended(*rows)) | lines.map(lambda rows: counted(*rows)) | st.binary(), sizes=cuts)
 @example(stream=b"1234567890123456789 <1>x\n", sizes=[19, 1])
 @example(stream=b"12 hello world!3 abc2 de", sizes=[1])
@@ -73,6 +74,7 @@ def test_any_cut_gives_the_same_lines(stream: bytes, sizes: list[int]) -> None:
     assert read(cut(stream, sizes)) == read([stream])
 
 
+@settings(deadline=None)
 @given(rows=lines, sizes=cuts)
 def test_counted_messages_with_a_priority(rows: list[bytes], sizes: list[int]) -> None:
     """The first message's priority tells the framing; from then on a message may hold anything."""
@@ -80,6 +82,7 @@ def test_counted_messages_with_a_priority(rows: list[bytes], sizes: list[int]) -
     assert read(cut(counted(*rows), sizes)) == (ended(*(row for row in rows if row)), None)
 
 
+@settings(deadline=None)
 @given(rows=lines, sizes=cuts)
 def test_messages_that_newlines_end(rows: list[bytes], sizes: list[int]) -> None:
     """A connection that begins with no number is never taken for a counted one."""
@@ -89,6 +92,7 @@ def test_messages_that_newlines_end(rows: list[bytes], sizes: list[int]) -> None
     assert read(cut(stream[:-1], sizes))[0].removesuffix(b"\n") == stream[:-1].removesuffix(b"\n")
 
 
+@settings(deadline=None)
 @given(rows=st.lists(st.text("abc 0123456789-/", min_size=1, max_size=300), min_size=1, max_size=9), sizes=cuts)
 def test_counted_messages_without_a_priority(rows: list[str], sizes: list[int]) -> None:
     """HAProxy's formats `raw`, `short`, `timed` and `iso` have none, and no newline."""
