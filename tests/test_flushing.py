@@ -103,8 +103,8 @@ def test_what_could_not_be_kept_is_part_of_the_next_batch(caplog: pytest.LogCapt
     assert disk.committed == {"/a": 17, "/0": 1, "/1": 2, "/2": 3}
     assert desk.flusher.failure == ""
     assert [record.getMessage() for record in caplog.records if record.name.endswith("flushing")] == [
-        "nothing more is read from files until the state can be written: the disk is full",
-        "nothing more is read from files until the state can be written: the disk is gone",
+        "nothing more is read from files and the journal until the state can be written: the disk is full",
+        "nothing more is read from files and the journal until the state can be written: the disk is gone",
         "the state can be written again",
     ]
 

@@ -85,7 +85,7 @@ def wait_until_held_up(exporter: Exporter, state: Path, reason: str) -> None:
     assert str(state) in body
     assert reason in body
     assert exporter.get("/-/healthy")
-    text = "nothing more is read from files until the state can be written"
+    text = "nothing more is read from files and the journal until the state can be written"
     wait_until(lambda: times_said(exporter, text), what="the message")
     assert times_said(exporter, text) == 1
 

@@ -39,6 +39,10 @@ PROMISED = {
 BESIDES = {
     "source_errors_total": {"source"},
     "http_connections_refused_total": set(),
+    "events_dropped_total": {"source"},
+    "receive_buffer_bytes": {"source"},
+    "connections": {"source"},
+    "refused_total": {"source", "reason"},
     "threads": set(),
     "cores": set(),
 }
@@ -76,7 +80,11 @@ def value(samples: Samples, name: str, **labels: str) -> float:
 
 def test_families_are_those_that_were_promised() -> None:
     """Names and labels stay, each with the process's own beside it."""
-    conditions = {"file": Condition(1, 2, 3, None, 4), "udp": Condition(dropped=5)}
+    conditions = {
+        "file": Condition(1, 2, 3, None, 4),
+        "udp": Condition(dropped=5, receive_buffer_bytes=6),
+        "tcp": Condition(connections=7, refused={"idle": 8}),
+    }
     tables = build_pipeline(Choice((), (), DEFAULT_BUCKETS)).shown().tables
     shown = shown_of({"file": Tally(counted=1, newest_time=1.0)}, {"httplog": 1}, conditions)
     samples = samples_of(shown._replace(tables=tables))
