@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sources.streams import Open, Receiver
 from tests.sources.tailing_files import Tail, numbered, open_below
 
 
@@ -24,3 +25,17 @@ def log(tmp_path: Path) -> Iterator[Path]:
     path.write_bytes(numbered(*range(10)))
     yield path
     assert not open_below(tmp_path)
+
+
+@pytest.fixture
+def receive() -> Iterator[Open]:
+    """Open receivers, and close them at the end."""
+    receivers: list[Receiver] = []
+
+    def make(*args: str, **options: object) -> Receiver:
+        receivers.append(Receiver(*args, **options))  # type: ignore[arg-type] # as they were given
+        return receivers[-1]
+
+    yield make
+    for receiver in receivers:
+        receiver.close()

@@ -116,6 +116,9 @@ class Receiver:
             client.close()
 
 
+Open = Callable[..., Receiver]
+
+
 def reset(client: socket.socket) -> None:
     """Close a connection by RST."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

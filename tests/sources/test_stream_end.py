@@ -4,7 +4,7 @@ import select
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -12,29 +12,13 @@ import pytest
 from haproxy_log_exporter.sources.stream import Limits
 from haproxy_log_exporter.sources.tls import Certificates
 from tests.certificates import Pair, client_context, make_pair
-from tests.sources.streams import Receiver, has_ended, reset
-
-Open = Callable[..., Receiver]
+from tests.sources.streams import Open, Receiver, has_ended, reset
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """A certificate that has signed itself."""
     return make_pair(tmp_path_factory.mktemp("certificates"), "authority")
-
-
-@pytest.fixture
-def receive() -> Iterator[Open]:
-    """Open receivers, and close them at the end."""
-    receivers: list[Receiver] = []
-
-    def make(*args: str, **options: object) -> Receiver:
-        receivers.append(Receiver(*args, **options))  # type: ignore[arg-type] # as they were given
-        return receivers[-1]
-
-    yield make
-    for receiver in receivers:
-        receiver.close()
 
 
 class Sender(threading.Thread):
