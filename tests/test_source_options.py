@@ -33,7 +33,7 @@ def test_defaults() -> None:
     """Nothing is read but what is asked for; the numbers are those that the manual names."""
     settings = Settings()
     assert (settings.syslog, settings.allow, settings.journal, settings.stdin) == ((), (), (), False)
-    assert (settings.max_connections, settings.receive_buffer) == (256, 32 << 20)
+    assert (settings.max_connections, settings.receive_buffer) == (256, 64 << 20)
     assert (settings.unix_mode, settings.unix_group) == ("0666", "")
 
 
@@ -221,7 +221,7 @@ def test_help_names_each_option(monkeypatch: pytest.MonkeyPatch) -> None:
         assert knob.option in told
         assert f"[{knob.variable}]" in told
         assert knob.help in told
-    for default in ("256", "33554432", "0666"):
+    for default in ("256", "67108864", "0666"):
         assert f"[default: {default}]" in told
     assert "tls://HOST:PORT, or unix:///PATH for datagrams." in told
 

@@ -4,8 +4,8 @@ import os
 import socket
 import struct
 
-# Bytes: as many datagrams as come in some tenths of a second, while something else has the interpreter.
-RECEIVE_BUFFER = 32 << 20
+# Bytes: as many datagrams as come in half a second, while something else has the interpreter.
+RECEIVE_BUFFER = 64 << 20
 MOST_RECEIVE_BUFFER = (1 << 30) - 1  # the kernel has twice of it in an int
 
 # asm-generic/socket.h; all missing in Python's socket module.

@@ -69,7 +69,7 @@ def test_a_burst_while_it_reads() -> None:
 
 def test_a_burst_that_fits() -> None:
     """The buffer that is asked for by default holds some tenths of a second's."""
-    if os.geteuid() and int(GRANTED.read_text()) < 32 << 20:
+    if os.geteuid() and int(GRANTED.read_text()) < 64 << 20:
         pytest.skip("the system does not grant the buffer")
     with serving("--syslog", "udp://127.0.0.1:0") as exporter:
         assert exporter.port
@@ -78,7 +78,7 @@ def test_a_burst_that_fits() -> None:
         exporter.process.send_signal(signal.SIGCONT)
         samples = add_up(exporter, 20_000)
         assert total(samples, DROPPED) == 0
-        assert total(samples, BUFFER) == 32 << 20
+        assert total(samples, BUFFER) == 64 << 20
 
 
 def test_other_senders() -> None:
