@@ -27,7 +27,7 @@ class Senders:
         return known
 
     def _find(self, host: str) -> bool:
-        address = ip_address(host.partition("%")[0])
+        address = ip_address(host)
         # What comes over IPv4 to a socket for both families: RFC 4291, section 2.5.5.2.
         mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
         return any((mapped or address) in network for network in self._networks)

@@ -27,9 +27,10 @@ from haproxy_log_exporter.sources.tls import Certificates
 
 logger = logging.getLogger(__name__)
 
-# A read takes a block; what costs time without giving bytes counts as so many.
+# A read takes a block; what costs time beside it counts as so many bytes.
 _EVENT_COST = 1 << 10
 _HANDSHAKE_COST = 1 << 15
+_LINE_COST = 1 << 7
 
 # Why connections are refused or closed.
 _REFUSALS = ("sender", "limit", "idle", "handshake", *(fault.value for fault in Fault))
@@ -223,10 +224,11 @@ class StreamSource:
             self._close(connection)
             return _EVENT_COST
         connection.last_bytes = self._now()
-        self._give(connection, connection.frames.feed(block))
+        lines = connection.frames.feed(block)
+        self._give(connection, lines)
         if connection.frames.fault:
             self._close(connection)
-        return len(block) + _EVENT_COST
+        return len(block) + _EVENT_COST + lines.chunk.count(b"\n") * _LINE_COST
 
     def _wait_for(self, connection: Connection, events: int) -> None:
         assert self._epoll
