@@ -6,6 +6,7 @@ over is kept in the state together with what was counted, so each entry counts e
 
 import errno
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -83,6 +84,7 @@ class JournalSource:
         self._now = now
         self._next_look = 0.0
         self._reader: Any = None
+        self._inode: tuple[int, int] | None = None
         self._told: int | None = None
         self._is_lost = True  # the reader is not where reading goes on
         self._condition = Condition()
@@ -90,12 +92,8 @@ class JournalSource:
     def start(self) -> None:
         """Open the journal, and find where to begin."""
         where = self._directory or "this machine's"
-        binding = load_binding()
         try:
-            self._reader = binding.Reader(path=self._directory or None)
-            self._reader.data_threshold = 0  # messages are whole
-            self._reader.fileno()  # from now on it sees what changes
-            self._reader.process()
+            self._open()
             if not self._place:
                 self._find_beginning()
             self._match(self._unit)
@@ -105,6 +103,22 @@ class JournalSource:
             message = f"--journal: cannot read {where} journal: {getattr(error, 'strerror', None) or error}"
             raise OperationError(message) from error
         logger.info("reading %s of %s journal", self._unit, where)
+
+    def _open(self) -> None:
+        inode, before = _inode(self._directory), self._reader
+        self._reader = load_binding().Reader(path=self._directory or None)
+        if before is not None:
+            before.close()
+        self._reader.data_threshold = 0  # messages are whole
+        self._reader.fileno()  # from now on it sees what changes
+        self._reader.process()
+        self._inode, self._is_lost = inode, True
+
+    def _open_if_moved(self) -> None:
+        """Open the journal again where another directory has come to its place: the reader sees the one alone."""
+        if self._directory and _inode(self._directory) not in (None, self._inode):
+            self._open()
+            self._match(self._unit)
 
     def _match(self, unit: str) -> None:
         """Choose the unit's entries, and what journald itself says of the unit's: how many it had to drop."""
@@ -146,6 +160,7 @@ class JournalSource:
             return []
         self._next_look = self._now() + _LOOK_SECONDS
         try:
+            self._open_if_moved()
             self._reader.process()
             # Files may have gone, and with them the place where the reader was.
             is_unread, self._is_lost = self._is_lost and self._seek(), False
@@ -208,3 +223,11 @@ class JournalSource:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+
+
+def _inode(directory: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(directory)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

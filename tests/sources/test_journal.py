@@ -1,5 +1,6 @@
 """The journal, read from directories of real journal files."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -299,6 +300,19 @@ def test_a_place_that_is_none(journal: Journal) -> None:
     journal.append(of_stdout(b"a"))
     with pytest.raises(OperationError, match="--journal: cannot read"), following(journal, "nonsense"):
         pass
+
+
+def test_a_directory_that_was_made_anew(journal: Journal) -> None:
+    """Reading goes on in it, behind what was read before."""
+    journal.append(of_stdout(b"a"))
+    with following(journal, from_beginning=True) as follower:
+        assert follower.read() == [b"a"]
+        moved = journal.folder.rename(journal.folder.with_name("moved"))
+        assert follower.read() == []
+        shutil.copytree(moved, journal.folder)
+        journal.append(of_stdout(b"b"))
+        assert follower.read() == [b"b"]
+        assert follower.source.conditions()[NAME].errors == 0
 
 
 def test_what_journald_dropped(journal: Journal) -> None:
