@@ -109,7 +109,7 @@ class Hanging(state.State):
         super().commit(commit)
 
 service.State = Hanging
-service._LAST_COMMIT_SECONDS = seconds
+service._LAST_SECONDS = seconds
 cli.main()
 """
 

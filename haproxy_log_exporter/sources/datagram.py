@@ -32,7 +32,6 @@ class DatagramSource:
     """A socket for datagrams, and what the kernel dropped for it."""
 
     can_wait = False
-    is_behind = False
     one_sender = False
 
     def __init__(
@@ -50,6 +49,7 @@ class DatagramSource:
         """
         self.name = name
         self.names = (name,)
+        self.is_behind = False
         self._listener = listener
         self._senders = senders
         self._receive_buffer = receive_buffer
@@ -138,6 +138,7 @@ class DatagramSource:
         except OSError as error:  # what the kernel reports in place of a datagram
             self._condition.errors += 1
             logger.debug("%s: %s", self.name, error)
+        self.is_behind = found == MOST and taken > 0
         return datagrams
 
     def _select(self, batch: list[bytes]) -> list[bytes]:
@@ -149,7 +150,7 @@ class DatagramSource:
 
     def finish(self) -> list[Chunk] | None:
         """Take what is in the receive buffer."""
-        return self.read() or None
+        return self.read() or ([] if self.is_behind else None)
 
     def conditions(self) -> dict[str, Condition]:
         """Say what was dropped and refused."""

@@ -8,7 +8,7 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,12 +16,16 @@ from haproxy_log_exporter.errors import OperationError, UsageError
 from haproxy_log_exporter.marks import Kept
 from haproxy_log_exporter.metrics.shown import Condition
 from haproxy_log_exporter.sources.base import Chunk
-from haproxy_log_exporter.sources.framing import drop_overlong, join_messages
+from haproxy_log_exporter.sources.framing import LONGEST_LINE, drop_overlong, join_messages
 
 logger = logging.getLogger(__name__)
 
-# What is taken at a time, in entries, so that other sources get their turn: some ten milliseconds.
+# What is taken at a time, in entries and bytes, so that other sources get their turn: some ten milliseconds.
 _MOST_AT_ONCE = 2_000
+_MOST_BYTES = 1 << 20
+
+# As much of a field is read, its name too: enough to see that a line is too long.
+_LONGEST_FIELD = LONGEST_LINE + 64
 
 # So many seconds pass between two looks for new entries, at least.
 _LOOK_SECONDS = 0.25
@@ -95,8 +99,9 @@ class JournalSource:
         try:
             self._open()
             if not self._place:
+                self._reader.flush_matches()
                 self._find_beginning()
-            self._match(self._unit)
+                self._match(self._reader)
             self._seek()
         except (OSError, ValueError) as error:
             self.stop()
@@ -105,28 +110,22 @@ class JournalSource:
         logger.info("reading %s of %s journal", self._unit, where)
 
     def _open(self) -> None:
-        inode, before = _inode(self._directory), self._reader
-        self._reader = load_binding().Reader(path=self._directory or None)
-        if before is not None:
-            before.close()
-        self._reader.data_threshold = 0  # messages are whole
-        self._reader.fileno()  # from now on it sees what changes
-        self._reader.process()
-        self._inode, self._is_lost = inode, True
+        inode, reader = _inode(self._directory), load_binding().Reader(path=self._directory or None)
+        reader.data_threshold = _LONGEST_FIELD
+        reader.fileno()  # from now on it sees what changes
+        reader.process()
+        self._match(reader)
+        if self._reader is not None:
+            self._reader.close()
+        self._reader, self._inode, self._is_lost = reader, inode, True
 
-    def _open_if_moved(self) -> None:
-        """Open the journal again where another directory has come to its place: the reader sees the one alone."""
-        if self._directory and _inode(self._directory) not in (None, self._inode):
-            self._open()
-            self._match(self._unit)
-
-    def _match(self, unit: str) -> None:
+    def _match(self, reader: Any) -> None:
         """Choose the unit's entries, and what journald itself says of the unit's: how many it had to drop."""
-        self._reader.add_match(_SYSTEMD_UNIT=unit)
-        self._reader.add_disjunction()
-        self._reader.add_match(OBJECT_SYSTEMD_UNIT=unit)
-        self._reader.add_match(MESSAGE_ID=_SUPPRESSED)
-        self._reader.add_match(_TRANSPORT="driver")
+        reader.add_match(_SYSTEMD_UNIT=self._unit)
+        reader.add_disjunction()
+        reader.add_match(OBJECT_SYSTEMD_UNIT=self._unit)
+        reader.add_match(MESSAGE_ID=_SUPPRESSED)
+        reader.add_match(_TRANSPORT="driver")
 
     def _find_beginning(self) -> None:
         """Take the newest entry of all units for the one after which to begin."""
@@ -156,23 +155,27 @@ class JournalSource:
     def read(self) -> list[Chunk]:
         """Take the next entries."""
         messages: list[bytes] = []
+        size = 0
         if not self.is_behind and self._now() < self._next_look:
             return []
         self._next_look = self._now() + _LOOK_SECONDS
         try:
-            self._open_if_moved()
+            # The reader sees the directory that it has opened alone, whatever comes to its place.
+            if self._directory and _inode(self._directory) not in (None, self._inode):
+                self._open()
             self._reader.process()
             # Files may have gone, and with them the place where the reader was.
             is_unread, self._is_lost = self._is_lost and self._seek(), False
-            while len(messages) < _MOST_AT_ONCE and (is_unread or self._reader._next()):  # noqa: SLF001
+            while _has_room(messages, size) and (is_unread or self._reader._next()):  # noqa: SLF001
                 is_unread = False
                 place = self._reader._get_cursor()  # noqa: SLF001
                 messages.append(self._take())
+                size += len(messages[-1])
                 self._place = place
         except OSError as error:
             self._is_lost = True
             self._tell(error)
-        self.is_behind = len(messages) == _MOST_AT_ONCE
+        self.is_behind = not _has_room(messages, size)
         lines = drop_overlong(join_messages(messages))
         return [Chunk(self.name, *lines)] if lines.chunk or lines.overlong else []
 
@@ -223,6 +226,10 @@ class JournalSource:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+
+
+def _has_room(messages: Sequence[bytes], size: int) -> bool:
+    return len(messages) < _MOST_AT_ONCE and size < _MOST_BYTES
 
 
 def _inode(directory: str) -> tuple[int, int] | None:

@@ -1,6 +1,5 @@
 """What the kernel holds for a socket of what is not read yet, and what it dropped for lack of room."""
 
-import os
 import socket
 import struct
 
@@ -76,5 +75,5 @@ def _boot() -> str:
     try:
         with open(_BOOT, encoding="ascii") as file:
             return file.read().strip()
-    except OSError:
-        return str(os.stat("/proc/1").st_ctime_ns)
+    except OSError:  # it may be hidden from services
+        return ""

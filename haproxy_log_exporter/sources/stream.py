@@ -45,8 +45,8 @@ _ENDING_SECONDS = 2.0
 class Limits(NamedTuple):
     """What connections may do: how many there are, and for how many seconds they may say nothing.
 
-    A HAProxy without traffic is silent, so silence is cheap: but when all places are taken, the one that has been
-    silent for longest has to make room, if that is `patience`, or `spoken` where it has said anything whole.
+    A HAProxy without traffic is silent, so silence is cheap: but when all places are taken, who has been silent for
+    `patience`, or for `spoken` where it has said anything whole, has to make room.
     """
 
     connections: int = 256
@@ -160,7 +160,7 @@ class StreamSource:
         connection = Connection(accepted, self._now(), self._now())
         if self._senders and not self._senders.allow(sender[0]):
             self._refuse(connection, "sender")
-        elif len(self._connections) >= self._limits.connections and not self._make_room():
+        elif self._is_full() and not self._make_room():
             self._refuse(connection, "limit")
         else:
             self._begin(connection)
@@ -187,19 +187,29 @@ class StreamSource:
             return
         self._connections[connection.socket.fileno()] = connection
 
+    def _is_full(self) -> bool:
+        """Whether all places are taken; those who were asked to end have left theirs."""
+        most = self._limits.connections
+        return len(self._connections) >= most <= sum(each.asked_to_end is None for each in self._connections.values())
+
     def _make_room(self) -> bool:
-        """Close the connection that has been silent for longest; one that has said something is asked to end."""
-        eldest = min(self._connections.values(), key=lambda each: (each.has_lines, each.last_line))
-        silent = self._now() - eldest.last_line
-        if silent < (self._limits.spoken if eldest.has_lines else self._limits.patience):
+        """Let the connection go that has been silent for too long, if there is one.
+
+        A sender that has said something may be about to say more, so it is asked to end.
+        """
+        staying = (each for each in self._connections.values() if each.asked_to_end is None)
+        eldest = min(staying, key=self._goes_at)
+        if self._now() < self._goes_at(eldest):
             return False
-        if eldest.asked_to_end is None:
-            self._count(eldest, "idle")
+        self._count(eldest, "idle")
+        if eldest.has_lines:
             eldest.ask_to_end(self._now())
-        if eldest.has_lines:  # it may be about to send: whoever asks for its place has to ask again
-            return False
-        self._close(eldest)
+        else:
+            self._close(eldest)
         return True
+
+    def _goes_at(self, connection: Connection) -> float:
+        return connection.last_line + (self._limits.spoken if connection.has_lines else self._limits.patience)
 
     def _serve(self, connection: Connection) -> int:
         """Take what a connection has sent; say what it cost, in bytes."""
