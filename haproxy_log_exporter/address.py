@@ -22,14 +22,13 @@ def read_address(text: str) -> Address:
     Raises:
         ValueError: in words.
     """
+    message = f"{text!r} is no address; it is HOST:PORT, :PORT for all addresses, or [::1]:PORT"
     try:
         parts = urlsplit(f"//{text}")
         port = parts.port
     except ValueError as error:
-        message = f"{text!r} is no address: {error}"
         raise ValueError(message) from error
     if port is None or parts.path or parts.query or parts.fragment or "@" in text:
-        message = f"{text!r} is no address; it is HOST:PORT, :PORT for all addresses, or [::1]:PORT"
         raise ValueError(message)
     return Address(parts.hostname or "", port)
 

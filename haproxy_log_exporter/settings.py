@@ -330,6 +330,15 @@ def read_settings(given: Mapping[str, Sequence[str]], environment: Mapping[str, 
     return Settings(**values), problems
 
 
+# Options of syslog, and what they are for.
+_SCHEMES_OF = (
+    (("allow",), ("udp", "tcp", "tls")),
+    (("max_connections",), ("tcp", "tls")),
+    (("receive_buffer",), ("udp",)),
+    (("unix_mode", "unix_group"), ("unix",)),
+)
+
+
 def _find_what_does_not_fit(values: Mapping[str, Any]) -> list[str]:
     """Tell where options of syslog and the journal want others."""
     schemes = {url.scheme for url in values.get("syslog", ())}
@@ -339,6 +348,10 @@ def _find_what_does_not_fit(values: Mapping[str, Any]) -> list[str]:
     if "tls" not in schemes:
         given = (knobs()[name].option for name in ("tls_certificate", "tls_key", "tls_client_ca") if name in values)
         problems += [f"{option}: there is no --syslog tls://HOST:PORT" for option in given]
+    for names, wanted in _SCHEMES_OF:
+        if schemes and schemes.isdisjoint(wanted):  # without any, systemd may hand sockets down
+            given = (knobs()[name].option for name in names if name in values)
+            problems += [f"{option}: there is no --syslog of {'://, '.join(wanted)}://" for option in given]
     if "journal_directory" in values and not values.get("journal"):
         problems.append("--journal-directory: there is no --journal UNIT")
     return problems

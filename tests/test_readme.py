@@ -12,7 +12,6 @@ from haproxy_log_exporter.logformat.fields import KINDS
 from haproxy_log_exporter.logformat.presets import PRESETS
 from haproxy_log_exporter.metrics.catalogue import METRICS
 from haproxy_log_exporter.settings import default_text, knobs
-from tests.integration.haproxy import make_certificate
 from tests.support import FIXTURES, command, need, run, serving
 
 README = (FIXTURES.parent / "README.md").read_text()
@@ -78,8 +77,8 @@ def test_its_commands_run(line: str, tmp_path: Path) -> None:
     (tmp_path / "json.log").write_bytes(b'{"status":200,"path":"/a","ua":"a \\"b\\""}\n')
     arguments = shlex.split(line.replace("/etc/haproxy", str(tmp_path)))[1:]
     if arguments[0] == "serve":
-        _name_certificates(tmp_path)
-        there = ("/var/log", "/var/lib/haproxy-log-exporter", "/var/lib/haproxy/dev")
+        _make_certificates(tmp_path)
+        there = ("/var/log", "/var/lib/haproxy-log-exporter")
         places = {":5140": ":0", ":6514": ":0", **dict.fromkeys(there, str(tmp_path))}
         for place, here in places.items():
             arguments = [argument.replace(place, here) for argument in arguments]
@@ -97,19 +96,18 @@ def test_its_commands_run(line: str, tmp_path: Path) -> None:
         assert not done.stderr
 
 
-def _name_certificates(folder: Path) -> None:
-    """Make certificates as the README names them."""
-    make_certificate(folder)
-    for name, made in (("ca", "certificate"), ("client", "both"), ("server", "both")):
-        (folder / f"{name}.pem").write_bytes((folder / f"{made}.pem").read_bytes())
+def _make_certificates(folder: Path) -> None:
+    """Make certificates as it says."""
+    (commands,) = _blocks("bash")
+    subprocess.run(["bash", "-e", "-c", commands], check=True, cwd=folder, capture_output=True, timeout=60)
 
 
 def test_systemd_takes_its_units(tmp_path: Path) -> None:
     """Both of them, for a program that is there."""
     need("systemd-analyze")
     units = []
-    for kind, block in zip(("socket", "service"), _blocks("ini"), strict=True):
-        units.append(tmp_path / f"readme.{kind}")
+    for block in _blocks("ini"):
+        units.append(tmp_path / Path(block.splitlines()[0]).name)
         units[-1].write_text(re.sub(r"(?<=ExecStart=)\S+", "/bin/true", block))
     done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -118,11 +116,11 @@ def test_systemd_takes_its_units(tmp_path: Path) -> None:
 def test_haproxy_takes_its_configuration(tmp_path: Path) -> None:
     """Debian's HAProxy finds no fault with it."""
     need("haproxy")
-    _name_certificates(tmp_path)
+    _make_certificates(tmp_path)
     first, *others = _blocks("haproxy")
     for block in (first, *(other + first for other in others)):
         path = tmp_path / "haproxy.cfg"
-        path.write_text(block)
+        path.write_text(block.replace("/etc/haproxy", str(tmp_path)))
         subprocess.run(["/usr/sbin/haproxy", "-c", "-q", "-f", path], check=True, timeout=60, cwd=tmp_path)
 
 

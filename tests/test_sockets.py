@@ -123,21 +123,22 @@ def test_options_take_what_they_name(given: Given, tmp_path: Path) -> None:
     """By kind and address; each once; the rest is left."""
     path = str(tmp_path / "log")
     udp = given.make(UDP, ("127.0.0.1", 0))
-    tcp = given.make(TCP, ("127.0.0.1", port(udp)), listens=True)
+    tcp = given.make(TCP, ("127.0.0.1", 0), listens=True)
     unix = given.make(UNIX, path)
-    address = Address("127.0.0.1", port(udp))
+    by_port = {sock: Address("127.0.0.1", port(sock)) for sock in (udp, tcp)}
     inherited = given.inherit()
+    assert port(tcp) == port(udp) or inherited.take("udp", by_port[tcp]) is None
     assert inherited.take("udp", Address("127.0.0.2", port(udp))) is None
     assert inherited.take("udp", Address("127.0.0.1", port(udp) ^ 1)) is None
     assert inherited.take("unix", Address("", 0), f"{path}x") is None
     assert inherited.take("udp", Address("", port(udp))) is None, "one address is not all of them"
     for scheme, place, sock in (("udp", "", udp), ("tcp", "", tcp), ("unix", path, unix)):
-        taken = inherited.take(scheme, Address("", 0) if place else address, place)
+        taken = inherited.take(scheme, by_port.get(sock, Address("", 0)), place)
         assert taken is not None
         assert taken.getsockname() == sock.getsockname()
         assert taken.type == sock.type
         taken.close()
-        assert inherited.take(scheme, Address("", 0) if place else address, place) is None
+        assert inherited.take(scheme, by_port.get(sock, Address("", 0)), place) is None
     assert inherited.rest() == []
 
 

@@ -185,7 +185,7 @@ def test_empty_values() -> None:
 def test_variables() -> None:
     """Each option has one; what can be repeated has a value a line; a mistake names the variable."""
     variables = {
-        "SYSLOG": "udp://:1\nunix:///log",
+        "SYSLOG": "udp://:1\ntcp://:2\nunix:///log",
         "SYSLOG_ALLOW": "::1\n10.0.0.0/8",
         "SYSLOG_MAX_CONNECTIONS": "5",
         "SYSLOG_RECEIVE_BUFFER": "65536",
@@ -198,7 +198,7 @@ def test_variables() -> None:
     environment = {f"HAPROXY_LOG_EXPORTER_{name}": text for name, text in variables.items()}
     settings, problems = read_settings(NONE, environment)
     assert problems == []
-    assert [url.text for url in settings.syslog] == ["udp://:1", "unix:///log"]
+    assert [url.text for url in settings.syslog] == ["udp://:1", "tcp://:2", "unix:///log"]
     assert [str(network) for network in settings.allow] == ["::1/128", "10.0.0.0/8"]
     assert (settings.max_connections, settings.receive_buffer) == (5, 65536)
     assert (settings.unix_mode, settings.unix_group) == ("600", "7")

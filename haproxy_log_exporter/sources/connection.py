@@ -16,6 +16,7 @@ class Connection:
     """A socket, the frames that came of it, and when; times are of a monotonic clock, in seconds."""
 
     socket: socket.socket
+    sender: str
     last_bytes: float
     last_line: float  # or the beginning
     frames: Frames = field(default_factory=Frames)

@@ -14,6 +14,7 @@ from haproxy_log_exporter.sources.batch import MOST, Batch
 from haproxy_log_exporter.sources.framing import LONGEST_LINE, drop_overlong, join_messages
 from haproxy_log_exporter.sources.kernel import RECEIVE_BUFFER, Drops, ask_for_buffer, granted_buffer, grow_buffer
 from haproxy_log_exporter.sources.listening import Listener
+from haproxy_log_exporter.sources.refusals import Refusals
 from haproxy_log_exporter.sources.senders import Senders
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class DatagramSource:
         self._batch = Batch(_LARGEST_DATAGRAM, with_senders=senders is not None)
         self._drops: Drops | None = None
         self._condition = Condition()
-        self._refused = 0
+        self._refusals = Refusals(name, "sender")
 
     def start(self) -> None:
         """Open, with the largest receive buffer that the system grants."""
@@ -144,9 +145,12 @@ class DatagramSource:
     def _select(self, batch: list[bytes]) -> list[bytes]:
         """Take the datagrams of those who may send."""
         assert self._senders
-        allowed = [*compress(batch, map(self._senders.allow, self._batch.hosts(len(batch))))]
-        self._refused += len(batch) - len(allowed)
-        return allowed
+        hosts = self._batch.hosts(len(batch))
+        allowed = [*map(self._senders.allow, hosts)]
+        if not all(allowed):
+            for host in (host for host, may in zip(hosts, allowed, strict=True) if not may):
+                self._refusals.add("sender", host)
+        return [*compress(batch, allowed)]
 
     def finish(self) -> list[Chunk] | None:
         """Take what is in the receive buffer."""
@@ -157,7 +161,7 @@ class DatagramSource:
         if self._drops:
             assert self._condition.dropped is not None
             self._condition.dropped += self._drops.take()
-        return {self.name: replace(self._condition, refused={"sender": self._refused} if self._senders else None)}
+        return {self.name: replace(self._condition, refused={**self._refusals.counts} if self._senders else None)}
 
     def kept(self) -> Mapping[str, Kept]:
         """Say up to where the kernel's drops are counted, where others will have the same socket."""

@@ -51,7 +51,7 @@ def load_binding() -> Any:
     except ImportError as error:
         message = (
             f"--journal: systemd's Python binding is missing ({error}); "
-            "it is python3-systemd on Debian, pip install 'haproxy-log-exporter[journal]' elsewhere"
+            "pip install 'haproxy-log-exporter[journal]', or Debian's python3-systemd for Debian's own python3"
         )
         raise UsageError(message) from error
     return journal
@@ -95,7 +95,7 @@ class JournalSource:
 
     def start(self) -> None:
         """Open the journal, and find where to begin."""
-        where = self._directory or "this machine's"
+        where = f"the journal in {self._directory}" if self._directory else "this machine's journal"
         try:
             self._open()
             if not self._place:
@@ -105,9 +105,11 @@ class JournalSource:
             self._seek()
         except (OSError, ValueError) as error:
             self.stop()
-            message = f"--journal: cannot read {where} journal: {getattr(error, 'strerror', None) or error}"
+            message = f"--journal: cannot read {where}: {getattr(error, 'strerror', None) or error}"
             raise OperationError(message) from error
-        logger.info("reading %s of %s journal", self._unit, where)
+        logger.info("reading %s of %s", self._unit, where)
+        if not self._reader.get_usage():
+            logger.warning("%s: there is no file of %s that can be read; group systemd-journal may", self.name, where)
 
     def _open(self) -> None:
         inode, reader = _inode(self._directory), load_binding().Reader(path=self._directory or None)
@@ -131,7 +133,6 @@ class JournalSource:
         """Take the newest entry of all units for the one after which to begin."""
         has_files = self._reader.has_persistent_files() or self._reader.has_runtime_files()
         if not (has_files or self._directory):  # there will be some, or there are, and are not for this user
-            logger.warning("%s: there is no journal that can be read; the group systemd-journal may", self.name)
             return
         self._place = _NOTHING
         if not self._from_beginning:

@@ -22,6 +22,7 @@ from haproxy_log_exporter.sources.connection import Connection
 from haproxy_log_exporter.sources.frames import Fault
 from haproxy_log_exporter.sources.framing import BLOCK, Lines
 from haproxy_log_exporter.sources.listening import BACKLOG, Listener
+from haproxy_log_exporter.sources.refusals import Refusals
 from haproxy_log_exporter.sources.senders import Senders
 from haproxy_log_exporter.sources.tls import Certificates
 
@@ -33,7 +34,11 @@ _HANDSHAKE_COST = 1 << 15
 _LINE_COST = 1 << 7
 
 # Why connections are refused or closed.
-_REFUSALS = ("sender", "limit", "idle", "handshake", *(fault.value for fault in Fault))
+_REASONS = ("sender", "limit", "idle", "handshake", *(fault.value for fault in Fault))
+
+# So many are refused between two looks, and others have to wait to be taken: a HAProxy that is refused tries again at
+# once, thousands of times a second.
+_MOST_REFUSED = 512
 
 # Connections are looked over so often, in seconds; after as long without a descriptor, taking new ones is tried again.
 _LOOK_SECONDS = 1.0
@@ -86,7 +91,8 @@ class StreamSource:
         self._socket: socket.socket | None = None
         self._epoll: select.epoll | None = None
         self._connections: dict[int, Connection] = {}
-        self._refused = dict.fromkeys(_REFUSALS, 0)
+        self._refusals = Refusals(name, *_REASONS, now=now)
+        self._refused_lately = 0
         self._condition = Condition()
         self._next_look = 0.0
         self._is_listening = False
@@ -157,7 +163,7 @@ class StreamSource:
             return False
         self._cannot_accept = ""
         accepted.settimeout(0)
-        connection = Connection(accepted, self._now(), self._now())
+        connection = Connection(accepted, sender[0], self._now(), self._now())
         if self._senders and not self._senders.allow(sender[0]):
             self._refuse(connection, "sender")
         elif self._is_full() and not self._make_room():
@@ -205,7 +211,7 @@ class StreamSource:
         if eldest.has_lines:
             eldest.ask_to_end(self._now())
         else:
-            self._close(eldest)
+            self._close(eldest, cut=True)
         return True
 
     def _goes_at(self, connection: Connection) -> float:
@@ -256,13 +262,12 @@ class StreamSource:
             self._count(connection, "handshake", error)
         elif isinstance(error, ssl.SSLError) and connection.asked_to_end is None:  # else it misses TLS's own end
             self._count(connection, Fault.MALFORMED.value, error)
-        self._give(connection, connection.frames.end(cut=True))
-        self._close(connection)
+        self._close(connection, cut=True)
 
-    def _close(self, connection: Connection) -> None:
-        """Close a connection, and take the last line that it has sent."""
+    def _close(self, connection: Connection, *, cut: bool = False) -> None:
+        """Close a connection, and take the last line that it has sent, unless it was cut."""
         assert self._epoll
-        self._give(connection, connection.frames.end())
+        self._give(connection, connection.frames.end(cut=cut))
         if fault := connection.frames.fault:
             self._count(connection, fault.value)
         del self._connections[connection.socket.fileno()]
@@ -277,19 +282,22 @@ class StreamSource:
         """Count a connection that is refused or closed, once."""
         if not connection.is_refused:
             connection.is_refused = True
-            self._refused[reason] += 1
-            logger.debug("%s: a connection is closed: %s%s", self.name, reason, f" ({error})" if error else "")
+            self._refusals.add(reason, connection.sender, error)
+            self._refused_lately += 1
+            if self._refused_lately >= _MOST_REFUSED and self._socket:
+                self._listen(on=False)
 
     def _look(self) -> None:
         """Look over connections that say nothing."""
         now = self._now()
+        self._refused_lately = 0
         if self._socket:
             self._listen(on=True)
         for connection in [*self._connections.values()]:
             silent = now - connection.last_line
             if connection.asked_to_end is not None:
                 if self._socket and now - connection.asked_to_end >= _ENDING_SECONDS:
-                    self._close(connection)
+                    self._close(connection, cut=True)
             elif not connection.is_secure and silent >= self._limits.handshake:
                 self._count(connection, "handshake")
                 self._close(connection)
@@ -320,7 +328,9 @@ class StreamSource:
 
     def conditions(self) -> Mapping[str, Condition]:
         """Count connections."""
-        return {self.name: replace(self._condition, connections=len(self._connections), refused={**self._refused})}
+        return {
+            self.name: replace(self._condition, connections=len(self._connections), refused={**self._refusals.counts})
+        }
 
     def kept(self) -> Mapping[str, Kept]:
         """Keep nothing: what was not read is gone with its connection."""

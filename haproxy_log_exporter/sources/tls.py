@@ -55,6 +55,8 @@ def _no_password() -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):  # an OSError too
-        return error.reason.lower().replace("_", " ") if error.reason else "there is none, or no certificate, in PEM"
-    return getattr(error, "strerror", None) or str(error)
+    if not isinstance(error, ssl.SSLError):
+        return getattr(error, "strerror", None) or str(error)
+    if not error.reason:
+        return "there is none, or no certificate, in PEM (--syslog-tls-key PATH names another file)"
+    return error.reason.lower().replace("_", " ")

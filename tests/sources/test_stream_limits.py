@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from haproxy_log_exporter.sources import stream
 from haproxy_log_exporter.sources.stream import Limits
 from tests.sources.streams import Open, Receiver, has_ended, has_ipv6
 
@@ -175,6 +176,23 @@ def test_connections_that_were_silent_for_long_make_room(receive: Open) -> None:
     receiver.until(lambda: receiver.open == 2)
     assert has_ended(_connected(receiver))
     assert receiver.refused == {"idle": 1, "limit": 1}
+
+
+def test_who_is_refused_does_not_storm(receive: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After so many, others have to wait to be refused, or taken, until the next look; nothing is lost by it."""
+    monkeypatch.setattr(stream, "_MOST_REFUSED", 3)
+    receiver = receive(allow=["127.0.0.2"])
+    receiver.look(1)
+    refused = [_connected(receiver) for _ in range(3)]
+    assert all(map(has_ended, refused))
+    waiting, allowed = receiver.connect(), receiver.connect(sender="127.0.0.2")
+    allowed.sendall(b"line\n")
+    receiver.turn()
+    assert (receiver.refused, receiver.lines, receiver.open) == ({"sender": 3}, b"", 0)
+    receiver.look(1)
+    receiver.wait_for(b"line\n")
+    assert has_ended(waiting)
+    assert receiver.refused == {"sender": 4}
 
 
 def _connected(receiver: Receiver) -> socket.socket:
