@@ -201,9 +201,10 @@ class Service:
         now = time.monotonic()
         if self.inputs.files and any(name in sizes for name in self.inputs.files.names):
             self._poll_files(now)
-        if now >= self._next_flush or self._reloading:
+        is_due = (now >= self._next_flush or self.pipeline.pending > MOST_PENDING) and not self._flusher.is_busy
+        if is_due or self._reloading:
             self._reload_if_changed()
-        if (now >= self._next_flush or self.pipeline.pending > MOST_PENDING) and not self._flusher.is_busy:
+        if is_due:
             self._flush()
         elif self.pipeline.pending > MOST_PENDING:
             self.pipeline.fold()

@@ -109,7 +109,7 @@ class JournalSource:
             raise OperationError(message) from error
         logger.info("reading %s of %s", self._unit, where)
         if not self._reader.get_usage():
-            logger.warning("%s: there is no file of %s that can be read; group systemd-journal may", self.name, where)
+            logger.warning("%s: no file of %s can be read; the group systemd-journal may read them", self.name, where)
 
     def _open(self) -> None:
         inode, reader = _inode(self._directory), load_binding().Reader(path=self._directory or None)
