@@ -11,13 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from haproxy_log_exporter import statefile
 from haproxy_log_exporter.errors import OperationError
+from haproxy_log_exporter.marks import Kept, Mark
 from haproxy_log_exporter.state import State
 from tests.states import (
     TOTALS,
     beside,
     contents,
     copy_state,
+    fill,
     keep_totals,
     make_read_only,
     make_table,
@@ -206,3 +209,75 @@ def test_read_only_state_is_refused_at_the_start(tmp_path: Path, reset: bool) ->
         for each in (path, disk / "other"):
             assert refuse(each, reset=reset) == f"--state: cannot use {each}: Read-only file system"
         assert os.listdir(disk) == ["state"]
+
+
+def make_first(path: Path) -> Path:
+    """Write a state of version 1, which had no places of sources that are no files."""
+    with closing(sqlite3.connect(keep_totals(path))) as connection:
+        connection.executescript("ALTER TABLE streams DROP COLUMN place; PRAGMA user_version = 1")
+    return path
+
+
+def version_of(path: Path) -> tuple[int, list[str]]:
+    """Tell which version a state is of, and what it keeps of a stream."""
+    with closing(sqlite3.connect(path)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        return version, [name for _, name, *_ in connection.execute("PRAGMA table_info(streams)")]
+
+
+FIRST = 1, ["stream", "held"]
+SECOND = 2, ["stream", "held", "place"]
+
+
+def test_state_of_version_1_goes_on(tmp_path: Path) -> None:
+    """All that it keeps is there, with each start, and places are kept from then on."""
+    path = make_first(tmp_path / "state")
+    assert version_of(path) == FIRST
+    streams = {"/log": Kept((Mark("/log", 1, 2),), "")}
+    for _ in range(2):
+        with opened(path, make_table("a")) as book:
+            assert book.totals["traffic"] == TOTALS
+            assert book.state.counters == {("counted", "/log"): 400}
+            assert book.state.streams == streams
+        assert version_of(path) == SECOND
+    streams["journal"] = Kept(place="cursor")
+    with opened(path, make_table("a")) as book:
+        book.commit(streams=streams)
+    with opened(path, make_table("a")) as book:
+        assert book.state.streams == streams
+        assert book.totals["traffic"] == TOTALS
+
+
+@pytest.mark.parametrize("before", ["PRAGMA user_version", "COMMIT"])
+def test_upgrade_that_breaks_off_is_none(tmp_path: Path, before: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it does, the state is of version 1 as it was, and the next start can do it."""
+    path = make_first(tmp_path / "state")
+    with monkeypatch.context() as patched:
+        patched.setattr(statefile, "_UPGRADE", statefile._UPGRADE.replace(before, f"broken; {before}"))
+        refuse(path)
+    assert version_of(path) == FIRST
+    with opened(path, make_table("a")) as book:
+        assert book.totals["traffic"] == TOTALS
+    assert version_of(path) == SECOND
+
+
+def test_read_only_state_of_version_1_is_refused(tmp_path: Path) -> None:
+    """As any other that cannot be written: by its name and the system's own words, and it stays as it is."""
+    with small_disk(tmp_path / "disk", 1024) as disk:
+        path = make_first(disk / "state")
+        make_read_only(disk)
+        assert refuse(path) == f"--state: cannot use {path}: Read-only file system"
+
+
+def test_upgrade_on_a_full_disk_is_none(tmp_path: Path) -> None:
+    """It is told, and once there is room it is done."""
+    with small_disk(tmp_path / "disk", 1024) as disk:
+        path = make_first(disk / "state")
+        room = fill(disk)
+        with pytest.raises(OperationError, match=rf"^--state: cannot use {path}: database or disk is full$"):
+            State(str(path)).start()
+        assert version_of(copy_state(path, tmp_path / "copy")) == FIRST
+        room.unlink()
+        with opened(path, make_table("a")) as book:
+            assert book.totals["traffic"] == TOTALS
+        assert version_of(path) == SECOND

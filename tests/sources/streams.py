@@ -8,7 +8,7 @@ from contextlib import suppress
 from ipaddress import ip_network
 
 from haproxy_log_exporter.address import Address
-from haproxy_log_exporter.sources.listening import InternetListener
+from haproxy_log_exporter.sources.listening import InheritedListener, InternetListener, Listener
 from haproxy_log_exporter.sources.senders import Senders
 from haproxy_log_exporter.sources.stream import Limits, StreamSource
 from haproxy_log_exporter.sources.tls import Certificates
@@ -28,13 +28,16 @@ class Receiver:
         allow: Sequence[str] = (),
         limits: Limits | None = None,
         certificates: Certificates | None = None,
+        inherited: socket.socket | None = None,
     ) -> None:
-        """Open it."""
+        """Open it, or have what is inherited; that stays open."""
         self.now = 1000.0
         self.lines = b""
         self.overlong = 0
         senders = Senders([*map(ip_network, allow)]) if allow else None
-        listener = InternetListener(Address(host, 0), socket.SOCK_STREAM)
+        listener: Listener = InternetListener(Address(host, 0), socket.SOCK_STREAM)
+        if inherited:
+            listener = InheritedListener(inherited.dup())
         name = f"{'tls' if certificates else 'tcp'}://{host}:0"
         self.source = StreamSource(name, listener, senders, limits or Limits(), certificates, lambda: self.now)
         self.source.start()

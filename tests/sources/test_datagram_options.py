@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from haproxy_log_exporter.address import Address
+from haproxy_log_exporter.sources import kernel
+from haproxy_log_exporter.sources.batch import MOST
 from haproxy_log_exporter.sources.datagram import DatagramSource
 from haproxy_log_exporter.sources.framing import LONGEST_LINE
 from haproxy_log_exporter.sources.listening import InheritedListener, InternetListener, UnixListener
@@ -218,3 +220,59 @@ def test_nothing_is_kept_of_a_socket_of_its_own(started: Started) -> None:
     """The next process has another one."""
     source = started(DatagramSource("udp", InternetListener(Address("127.0.0.1", 0), socket.SOCK_DGRAM)))
     assert source.kept() == {}
+
+
+def count_all(systemds: socket.socket, started: Started) -> list[str]:
+    """Let a process count the drops of a socket; give what is kept: boot, cookie and number."""
+    send(systemds.getsockname(), *[b"x" * 200] * 100)
+    source = started(inherited(systemds))
+    assert dropped(source) + len(lines(source)) == 100
+    place = source.kept()["udp"].place
+    source.stop()
+    return place.split(" ")
+
+
+def test_the_same_cookie_of_another_boot(systemds: socket.socket, started: Started) -> None:
+    """Cookies begin anew with each boot, so it was another socket: all drops since this one's beginning count."""
+    boot, cookie, count = count_all(systemds, started)
+    source = started(inherited(systemds, f"{boot[::-1]} {cookie} {count}"))
+    assert dropped(source) == int(count) > 50
+
+
+@pytest.mark.parametrize("more", [1, 1000, 1 << 31])
+def test_more_than_the_kernel_has_counted(systemds: socket.socket, started: Started, more: int) -> None:
+    """It is no count of this socket: its drops since its beginning count, and not nearly 2^32."""
+    boot, cookie, count = count_all(systemds, started)
+    source = started(inherited(systemds, f"{boot} {cookie} {int(count) + more}"))
+    assert dropped(source) == int(count) > 50
+
+
+def test_where_the_boot_is_hidden(systemds: socket.socket, started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services may not be let see it; drops are counted all the same, each once."""
+    monkeypatch.setattr(kernel, "_BOOT", "/nowhere/boot_id")
+    boot, cookie, count = count_all(systemds, started)
+    assert boot == ""
+    assert int(count) > 50
+    source = started(inherited(systemds, f" {cookie} {count}"))
+    assert dropped(source) == 0
+
+
+@pytest.mark.parametrize("refusals", [2 * MOST, 3 * MOST, 4 * MOST + 1])
+def test_honest_ones_behind_refused_ones_at_the_end(
+    refusals: int, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read may find nothing but what it refuses; that is not the end."""
+    monkeypatch.setattr("haproxy_log_exporter.sources.datagram.MOST_AT_ONCE", 2 * MOST)
+    listener = InternetListener(Address("127.0.0.1", 0), socket.SOCK_DGRAM)
+    source = started(DatagramSource("udp", listener, senders("127.0.0.1")))
+    send(("127.0.0.1", source.port), *[b"other\n"] * refusals, source="127.0.0.2")
+    send(("127.0.0.1", source.port), *[b"honest\n"] * 5)
+    found = b""
+    for _ in range(10):
+        chunks = source.finish()
+        if chunks is None:
+            break
+        found += b"".join(chunk.lines for chunk in chunks)
+    assert chunks is None
+    assert found == b"honest\n" * 5
+    assert refused(source) == refusals

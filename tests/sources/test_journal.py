@@ -208,6 +208,19 @@ def test_more_than_is_taken_at_once(journal: Journal) -> None:
         assert len(sizes) > 1
 
 
+def test_large_entries_are_taken_in_parts(journal: Journal) -> None:
+    """However large they are, some MiB are in memory at a time."""
+    journal.append(*(of_stdout(b"%d " % number + b"x" * 60_000) for number in range(100)))
+    with following(journal, from_beginning=True) as follower:
+        follower._clock[0] += 1
+        numbers: list[int] = []
+        while chunks := follower.source.read():
+            assert sum(len(chunk.lines) for chunk in chunks) < (1 << 20) + 61_000
+            numbers += [int(line.split()[0]) for chunk in chunks for line in chunk.lines.splitlines()]
+            assert follower.source.is_behind == (len(numbers) < 100)
+        assert numbers == [*range(100)]
+
+
 def test_what_messages_may_be(journal: Journal) -> None:
     """Any bytes are a line, several lines are several, none is none, and one that is too long is counted."""
     journal.append(

@@ -219,3 +219,20 @@ def test_a_port_in_use_is_named(receive: Open) -> None:
     second = StreamSource(name, listener, None, Limits())
     with pytest.raises(OperationError, match=f"--syslog: cannot listen on {name}: Address already in use"):
         second.start()
+
+
+def test_short_lines_take_their_share(receive: Open) -> None:
+    """Lines cost time beside their bytes, so of short ones a read takes fewer bytes, and not many at a time."""
+    taken: dict[int, int] = {}
+    for size in (2, 1000):
+        receiver = receive()
+        client = receiver.connect()
+        receiver.until(lambda: receiver.open == 1)  # noqa: B023 -- called at once
+        client.settimeout(0)
+        block = (b"x" * (size - 1) + b"\n") * (100_000 // size)
+        with suppress(BlockingIOError):
+            while True:
+                client.send(block)
+        taken[size] = receiver.turn()
+    assert 0 < taken[2] < 25_000
+    assert taken[1000] > 2 * taken[2]

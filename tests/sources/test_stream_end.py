@@ -186,6 +186,45 @@ def test_who_does_not_end_holds_nothing_up(receive: Open) -> None:
     assert has_ended(client)
 
 
+def test_a_message_that_nothing_follows_at_the_end(receive: Open) -> None:
+    """A counted message without a priority is read too, though its sender goes on as if it had not been asked to end.
+
+    It is whole, and its sender believes that it was heard.
+    """
+    receiver = receive()
+    client = receiver.connect()
+    client.sendall(b"11 hello world")
+    receiver.until(lambda: receiver.open == 1)
+    receiver.until(lambda: receiver.is_quiet)
+    assert receiver.lines == b""
+    chunks = receiver.source.finish()
+    assert chunks is not None
+    assert b"".join(chunk.lines for chunk in chunks) == b"hello world\n"
+    assert receiver.open == 1
+
+
+def test_connections_that_wait_for_the_next_process(receive: Open) -> None:
+    """Where the port stays open when this process ends, who was not taken yet is the next one's, with all he says."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        receiver = receive(inherited=listening)
+        taken = receiver.connect()
+        taken.sendall(b"taken\n")
+        receiver.wait_for(b"taken\n")
+        waiting = [receiver.connect() for _ in range(3)]
+        for client in waiting:
+            client.sendall(b"waiting\n")
+        taken.close()
+        receiver.finish()
+        assert receiver.lines == b""
+        receiver.source.stop()
+        following = receive(inherited=listening)
+        following.wait_for(b"waiting\n" * 3)
+        for client in waiting:
+            client.sendall(b"more\n")
+        following.wait_for(b"more\n" * 3)
+        assert following.refused == {}
+
+
 def test_without_connections_there_is_nothing_to_wait_for(receive: Open) -> None:
     """The end is over at once."""
     assert receive().source.finish() is None

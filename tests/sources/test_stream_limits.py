@@ -195,6 +195,68 @@ def test_who_is_refused_does_not_storm(receive: Open, monkeypatch: pytest.Monkey
     assert receiver.refused == {"sender": 4}
 
 
+def test_a_young_connection_holds_nobody_up(receive: Open) -> None:
+    """Who has to go first goes first, whether or not it has said anything, though another has only just come."""
+    receiver = receive(limits=Limits(connections=3, patience=10, spoken=60))
+    first, second = receiver.connect(), receiver.connect()
+    for client in (first, second):
+        client.sendall(b"line\n")
+        receiver.wait_for(b"line\n")
+        receiver.look(5)
+    receiver.look(54)
+    for turn, client in enumerate((first, second), 1):
+        young = _connected(receiver)
+        receiver.look(5)
+        new = _connected(receiver)
+        assert has_ended(client)
+        assert receiver.refused == {"idle": turn}
+        new.sendall(b"new\n")
+        receiver.wait_for(b"new\n")
+        client.close()
+        young.close()
+        receiver.until(lambda: receiver.open == 2)
+
+
+def test_places_of_those_who_were_asked_to_end(receive: Open) -> None:
+    """They are free at once: where another has left besides, nobody has to go for who comes next."""
+    receiver = receive(limits=Limits(connections=3, patience=10, spoken=60))
+    spoken = [_connected(receiver) for _ in range(3)]
+    for client in spoken:
+        client.sendall(b"line\n")
+    receiver.wait_for(b"line\n" * 3)
+    receiver.look(60)
+    _connected(receiver)
+    assert receiver.refused == {"idle": 1}
+    spoken[2].close()
+    receiver.until(lambda: receiver.open == 3)
+    _connected(receiver).sendall(b"next\n")
+    receiver.wait_for(b"next\n")
+    assert (receiver.refused, receiver.open) == ({"idle": 1}, 4)
+
+
+def test_never_more_than_twice_the_limit(receive: Open) -> None:
+    """Those who were asked to end have two seconds, in which what they say counts; then they are cut off."""
+    receiver = receive(limits=Limits(connections=4, patience=10, spoken=60))
+    before = [_connected(receiver) for _ in range(4)]
+    for turn in range(1, 4):
+        for client in before:
+            client.sendall(b"line\n")
+        receiver.wait_for(b"line\n" * 4)
+        receiver.look(60)
+        after = [_connected(receiver) for _ in range(20)]
+        assert receiver.open == 8
+        assert receiver.refused == {"idle": 4 * turn, "limit": 16 * turn}
+        for client in (*before, *after[:4]):
+            client.sendall(b"late\n")
+        receiver.wait_for(b"late\n" * 8)
+        assert all(map(has_ended, (*before, *after[4:])))
+        receiver.look(1)
+        assert receiver.open == 8
+        receiver.look(1)
+        assert receiver.open == 4
+        before = after[:4]
+
+
 def _connected(receiver: Receiver) -> socket.socket:
     """Connect, and let the connection be taken or refused."""
     client = receiver.connect()
