@@ -74,6 +74,10 @@ class FakeReader:
         """Say whether there is anything else."""
         return False
 
+    def get_usage(self) -> int:
+        """Say how many bytes of files can be read."""
+        return 4096 * self._fake.has_files
+
     def seek_head(self) -> None:
         """Go before the first."""
         self._at = -1
@@ -184,17 +188,21 @@ def test_no_journal_that_may_be_read(monkeypatch: pytest.MonkeyPatch, caplog: py
     follower = Follower(monkeypatch, FakeJournal([], has_files=False))
     assert follower.read() == []
     assert follower.place == ""
-    assert said(caplog) == [f"{NAME}: there is no journal that can be read; the group systemd-journal may"]
+    assert said(caplog) == [
+        f"{NAME}: no file of this machine's journal can be read; the group systemd-journal may read them"
+    ]
 
 
 def test_a_directory_without_a_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever comes there, comes later, and is read by the next process too."""
+    """That is said too; but whatever comes there, comes later, and is read by the next process as well."""
     follower = Follower(monkeypatch, FakeJournal([], has_files=False), tmp_path)
     assert follower.read() == []
     assert follower.place != ""
-    assert said(caplog) == []
+    assert said(caplog) == [
+        f"{NAME}: no file of the journal in {tmp_path} can be read; the group systemd-journal may read them"
+    ]
 
 
 def test_a_new_directory_of_which_nothing_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
