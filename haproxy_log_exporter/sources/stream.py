@@ -316,8 +316,9 @@ class StreamSource:
             self._socket = None
             self._listener.close()
             for connection in self._connections.values():
-                self._give(connection, connection.frames.settle())
                 connection.ask_to_end(self._now())
+        for connection in self._connections.values():  # what may be whole is not waited with any more
+            self._give(connection, connection.frames.settle())
         return self.read() or ([] if self._connections else None)
 
     def _take_waiting(self, listening: socket.socket) -> None:
