@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.corpus import read_lines
+from haproxy_log_exporter.sources.batch import Message, Vector
 
 # What HAProxy puts before a line whose file has none: facility local0, severity info.
 PRIORITY = b"<134>"
@@ -34,32 +35,6 @@ class Load:
         return self.count / self.seconds
 
 
-class _Vector(ctypes.Structure):
-    """struct iovec: see readv(2)."""
-
-    _fields_ = (("base", ctypes.c_char_p), ("length", ctypes.c_size_t))
-
-
-class _Header(ctypes.Structure):
-    """struct msghdr: see sendmsg(2)."""
-
-    _fields_ = (
-        ("name", ctypes.c_void_p),
-        ("name_length", ctypes.c_uint32),
-        ("vectors", ctypes.POINTER(_Vector)),
-        ("vector_count", ctypes.c_size_t),
-        ("control", ctypes.c_void_p),
-        ("control_length", ctypes.c_size_t),
-        ("flags", ctypes.c_int),
-    )
-
-
-class _Message(ctypes.Structure):
-    """struct mmsghdr: see sendmmsg(2)."""
-
-    _fields_ = (("header", _Header), ("sent", ctypes.c_uint))
-
-
 def send_datagrams(corpus: str, port: int, count: int, rate: float, label_sets: int = 0) -> Load:
     """Send lines to a port of this machine, a datagram each, `rate` a second at most.
 
@@ -68,13 +43,13 @@ def send_datagrams(corpus: str, port: int, count: int, rate: float, label_sets: 
     """
     lines = read_lines(corpus, _DISTINCT)
     datagrams = [PRIORITY + line for line in (_spread(lines, label_sets) if label_sets else lines)]
-    vectors = (_Vector * len(datagrams))(*(_Vector(datagram, len(datagram)) for datagram in datagrams))
-    messages = (_Message * len(datagrams))()
+    vectors = (Vector * len(datagrams))(*(Vector(_address(datagram), len(datagram)) for datagram in datagrams))
+    messages = (Message * len(datagrams))()
     for index, message in enumerate(messages):
         message.header.vectors = ctypes.pointer(vectors[index])
         message.header.vector_count = 1
     library = ctypes.CDLL(None, use_errno=True)
-    size = ctypes.sizeof(_Message)
+    size = ctypes.sizeof(Message)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.connect(("127.0.0.1", port))
         began = time.perf_counter()
@@ -122,3 +97,8 @@ def _portions(count: int, rate: float) -> Iterator[tuple[int, int]]:
             yield done, due
             done = due
         time.sleep(_TICK)
+
+
+def _address(octets: bytes) -> int | None:
+    """Say where bytes are, which have to stay there."""
+    return ctypes.cast(ctypes.c_char_p(octets), ctypes.c_void_p).value

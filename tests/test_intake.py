@@ -26,11 +26,12 @@ from tests.pipelines import (
     NOTICE,
     TCP,
     build,
+    exposition,
     results,
     samples_of,
     take,
 )
-from tests.support import total
+from tests.support import read_samples, total
 
 REQUESTS = "haproxy_log_requests_total"
 SESSIONS = "haproxy_log_sessions_total"
@@ -333,3 +334,12 @@ def test_conditions_stay_when_formats_are_exchanged() -> None:
     pipeline.flush({"test": Condition(errors=7)})
     assembly.exchange((own("new %b %ST"),))
     assert pipeline.shown().conditions["test"].errors == 7
+
+
+def test_what_was_dropped_before_is_added_up() -> None:
+    """A ring says how much it had no room for, behind any header; what only looks like it says nothing."""
+    said = [b"1 event dropped", b"<134>Nov 20 04:30:53 haproxy[1]: 10679 events dropped", b"7 events dropped too"]
+    pipeline = build()
+    tally = take(pipeline, *said, HTTP, *said)
+    assert (tally.counted, tally.notices, tally.rejected, tally.lost) == (1, 4, 2, 2 * 10680)
+    assert total(read_samples(exposition(pipeline)), "haproxy_log_notices_total", kind="events_dropped") == 4

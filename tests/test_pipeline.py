@@ -286,15 +286,6 @@ def test_a_mixed_stream_is_told_apart() -> None:
     assert total(samples, "haproxy_log_notices_total", kind="proxy_stopped") == 2
 
 
-def test_what_was_dropped_before_is_added_up() -> None:
-    """A ring says how much it had no room for, behind any header; what only looks like it says nothing."""
-    said = [b"1 event dropped", b"<134>Nov 20 04:30:53 haproxy[1]: 10679 events dropped", b"7 events dropped too"]
-    pipeline = build()
-    tally = take(pipeline, *said, HTTP, *said)
-    assert (tally.counted, tally.notices, tally.rejected, tally.lost) == (1, 4, 2, 2 * 10680)
-    assert total(read_samples(exposition(pipeline)), "haproxy_log_notices_total", kind="events_dropped") == 4
-
-
 def order(pipeline: Pipeline) -> list[str]:
     """Tell the formats in the order in which they are tried."""
     return [stage.reader.name for stage in pipeline.stages]

@@ -19,19 +19,19 @@ _NAME_SIZE = 28  # struct sockaddr_in6: see ipv6(7); sockaddr_in is shorter
 _DONTWAIT = 0x40  # MSG_DONTWAIT, of linux/socket.h
 
 
-class _Vector(ctypes.Structure):
+class Vector(ctypes.Structure):
     """struct iovec: see readv(2)."""
 
     _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
 
 
-class _Header(ctypes.Structure):
+class Header(ctypes.Structure):
     """struct msghdr: see recvmsg(2)."""
 
     _fields_ = (
         ("name", ctypes.c_void_p),
         ("name_length", ctypes.c_uint32),
-        ("vectors", ctypes.POINTER(_Vector)),
+        ("vectors", ctypes.POINTER(Vector)),
         ("vector_count", ctypes.c_size_t),
         ("control", ctypes.c_void_p),
         ("control_length", ctypes.c_size_t),
@@ -39,10 +39,10 @@ class _Header(ctypes.Structure):
     )
 
 
-class _Message(ctypes.Structure):
+class Message(ctypes.Structure):
     """struct mmsghdr: see recvmmsg(2)."""
 
-    _fields_ = (("header", _Header), ("length", ctypes.c_uint))
+    _fields_ = (("header", Header), ("length", ctypes.c_uint))
 
 
 class Batch:
@@ -53,8 +53,8 @@ class Batch:
         self._memory = mmap.mmap(-1, largest * MOST)
         self._starts = range(0, largest * MOST, largest)
         base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
-        self._vectors = (_Vector * MOST)(*(_Vector(base + start, largest) for start in self._starts))
-        self._messages = (_Message * MOST)()
+        self._vectors = (Vector * MOST)(*(Vector(base + start, largest) for start in self._starts))
+        self._messages = (Message * MOST)()
         for message, vector in zip(self._messages, self._vectors, strict=True):
             message.header.vectors = ctypes.pointer(vector)
             message.header.vector_count = 1
@@ -64,7 +64,7 @@ class Batch:
                 message.header.name, message.header.name_length = ctypes.addressof(name), _NAME_SIZE
         numbers = memoryview(self._messages).cast("B").cast("I")
         number = ctypes.sizeof(ctypes.c_uint)
-        self._lengths = numbers[_Message.length.offset // number :: ctypes.sizeof(_Message) // number]
+        self._lengths = numbers[Message.length.offset // number :: ctypes.sizeof(Message) // number]
         self._call = ctypes.PyDLL(None, use_errno=True).recvmmsg
 
     def receive(self, descriptor: int) -> list[bytes]:

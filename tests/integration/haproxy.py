@@ -262,6 +262,17 @@ def running_site(folder: Path, doors: Doors, log_ports: Iterable[int]) -> Iterat
         yield haproxy
 
 
+def udp_sockets(pid: int) -> list[list[str]]:
+    """List a process's UDP sockets: the columns of proc(5), /proc/net/udp."""
+    process = Path(f"/proc/{pid}")
+    open_files = set()
+    for descriptor in process.joinpath("fd").iterdir():
+        with suppress(FileNotFoundError):
+            open_files.add(os.readlink(descriptor))
+    rows = (row.split() for row in process.joinpath("net/udp").read_text().splitlines())
+    return [row for row in rows if f"socket:[{row[9]}]" in open_files]
+
+
 class Rsyslog:
     """A running rsyslogd: UDP in, two files out, in Debian's format (`iso`) and in the traditional one."""
 
@@ -287,14 +298,8 @@ class Rsyslog:
         return int(self._socket()[12])
 
     def _socket(self) -> list[str]:
-        """Find its one UDP socket: the columns of proc(5), /proc/net/udp, or none."""
-        process = Path(f"/proc/{self.process.pid}")
-        open_files = set()
-        for descriptor in process.joinpath("fd").iterdir():
-            with suppress(FileNotFoundError):
-                open_files.add(os.readlink(descriptor))
-        rows = (row.split() for row in process.joinpath("net/udp").read_text().splitlines())
-        return next((row for row in rows if f"socket:[{row[9]}]" in open_files), [])
+        """Find its one UDP socket, or none."""
+        return next(iter(udp_sockets(self.process.pid)), [])
 
     def stop(self) -> None:
         """End it; its files are complete then."""

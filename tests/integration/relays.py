@@ -1,13 +1,12 @@
 """A real rsyslogd and a real syslog-ng between HAProxy and what is tested: UDP in, and out as their manuals say."""
 
-import os
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.integration.haproxy import _find
+from tests.integration.haproxy import _find, udp_sockets
 from tests.support import free_port, wait_until
 
 # What omfwd writes without a template of one's own, and what its manual has for the newer forms.
@@ -74,14 +73,8 @@ class Relay:
         return int(self._socket()[12])
 
     def _socket(self) -> list[str]:
-        """Find its UDP socket, beside one that it sends by: the columns of proc(5), /proc/net/udp, or none."""
-        process = Path(f"/proc/{self.process.pid}")
-        open_files = set()
-        for descriptor in process.joinpath("fd").iterdir():
-            with suppress(FileNotFoundError):
-                open_files.add(os.readlink(descriptor))
-        rows = (row.split() for row in process.joinpath("net/udp").read_text().splitlines()[1:])
-        return next((row for row in rows if f"socket:[{row[9]}]" in open_files and self._is_input(row)), [])
+        """Find its UDP socket, beside one that it sends by, or none."""
+        return next(filter(self._is_input, udp_sockets(self.process.pid)), [])
 
     def _is_input(self, row: list[str]) -> bool:
         """Tell the socket that takes messages from those that send: it is bound, and connected to nobody."""
