@@ -143,14 +143,15 @@ def _command(
 
 def _find_missing_sources(settings: Settings, *, say_none: bool) -> list[str]:
     """Tell what is missing to read the sources, or, if it is to be said, that there are none."""
+    problems = []
     if settings.stdin and sys.stdin is None:  # what is opened first would be taken for it
-        return ["--stdin: standard input is closed"]
+        problems.append("--stdin: standard input is closed")
     if settings.tls_certificate or settings.journal:
         from haproxy_log_exporter.opening import find_missing  # noqa: PLC0415 -- TLS is slow to load
 
-        return find_missing(settings)
-    given = settings.files or settings.syslog or settings.stdin or are_inherited(os.environ)
-    return [NOTHING_TO_READ] if say_none and not given else []
+        problems += find_missing(settings)
+    given = settings.files or settings.syslog or settings.journal or settings.stdin or are_inherited(os.environ)
+    return problems if given or problems or not say_none else [NOTHING_TO_READ]
 
 
 def _choose(settings: Settings, files: ConfigFiles | None, problems: list[str]) -> tuple[Choice, HAProxyConfig | None]:

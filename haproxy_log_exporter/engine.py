@@ -83,7 +83,7 @@ class Assembly:
         self._plan = plan
         self._tables = _make_tables(plan, choice.buckets)
         notices = self._tables.notices if self._tables.notices.layout.slots else None
-        kinds = [NoticeKind(row.kind, compile_message(row.pattern)) for row in NOTICES]
+        kinds = [NoticeKind(row.kind, compile_message(row.pattern), row.says_dropped) for row in NOTICES]
         self.pipeline = Pipeline(
             stages=_stages(plan, self._tables, choice),
             tables=[table for table in self.tables if table.layout.slots],

@@ -32,7 +32,6 @@ class Inputs:
         """Make nothing yet; the state is not open."""
         self.files: FileSource | None = None
         self.intakes: dict[str, Intake] = {}
-        self.ports: Sequence[int] = ()
         self._settings = settings
         self._pipeline = pipeline
         self._state = state
@@ -86,7 +85,11 @@ class Inputs:
             descriptor = source.fileno()
             if descriptor is not None:
                 selector.register(descriptor, selectors.EVENT_READ)
-        self.ports = [source.port for source in self._syslog]
+
+    @property
+    def ports(self) -> Sequence[int]:
+        """The ports of the sources of syslog, once they are open."""
+        return [source.port for source in self._syslog]
 
     @property
     def are_over(self) -> bool:

@@ -47,10 +47,11 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class NoticeKind:
-    """One kind of HAProxy's own messages, and its pattern, as a whole line."""
+    """One kind of HAProxy's own messages, and its pattern, as a whole line; whether they say how many were dropped."""
 
     kind: str
     pattern: re.Pattern[bytes]
+    says_dropped: bool = False
 
 
 @dataclass(slots=True)
@@ -203,7 +204,7 @@ class Pipeline:
     def _classify(self, chunk: bytes, tally: Tally, times: int) -> bytes:
         """Count HAProxy's own messages; give the lines that are none."""
         for notice in self.notices:
-            if notice.kind == "events_dropped":
+            if notice.says_dropped and b" dropped\n" in chunk:
                 announced = (match[0] for match in notice.pattern.finditer(chunk) if match[1] is None)
                 tally.lost += times * sum(int(number) for line in announced for number in _DROPPED.findall(line))
             pieces = notice.pattern.split(chunk)

@@ -45,10 +45,11 @@ PRESETS: tuple[Preset, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A kind of HAProxy's own messages and how they read."""
+    """A kind of HAProxy's own messages and how they read; some begin with how many messages were dropped."""
 
     kind: str
     pattern: str
+    says_dropped: bool = False
 
 
 # send_log() in src/check.c, src/server.c, src/backend.c and src/proxy.c.
@@ -63,7 +64,7 @@ NOTICES: tuple[Notice, ...] = (
     Notice("proxy_stopped", r"(?:Proxy $word++ (?>hard-|)stopped|Stopping )$text*+"),
     Notice("proxy_paused", r"(?:Paus(?:ed|ing)|Resum(?:ed|ing)|Enabl(?:ed|ing)) $text*+"),
     # sink_announce_dropped() in src/sink.c: a ring had no room for so many messages.
-    Notice("events_dropped", r"[1-9][0-9]{0,9} events? dropped"),
+    Notice("events_dropped", r"[1-9][0-9]{0,9} events? dropped", says_dropped=True),
     # print_message() in src/errors.c, on standard error, and the lines that it goes on over.
     Notice(
         "process",

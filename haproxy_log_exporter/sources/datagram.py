@@ -1,6 +1,7 @@
 """HAProxy's syslog target: datagrams, over UDP or to a path."""
 
 import logging
+import operator
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
@@ -147,9 +148,8 @@ class DatagramSource:
         assert self._senders
         hosts = self._batch.hosts(len(batch))
         allowed = [*map(self._senders.allow, hosts)]
-        if not all(allowed):
-            for host in (host for host, may in zip(hosts, allowed, strict=True) if not may):
-                self._refusals.add("sender", host)
+        if others := [*compress(hosts, map(operator.not_, allowed))]:
+            self._refusals.add("sender", others[-1], number=len(others))
         return [*compress(batch, allowed)]
 
     def finish(self) -> list[Chunk] | None:

@@ -22,7 +22,7 @@ def ask_for_buffer(sock: socket.socket, wanted: int) -> None:
     """Ask for a receive buffer of so many bytes, by privilege where there is any."""
     try:
         sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, wanted)
-    except PermissionError:
+    except OSError:  # without the privilege, or where there is no such thing
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
 
 

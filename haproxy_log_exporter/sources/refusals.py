@@ -29,9 +29,9 @@ class Refusals:
         self._now = now
         self._next: dict[str, float] = {}
 
-    def add(self, reason: str, sender: str, error: Exception | None = None) -> None:
-        """Count one, of this sender."""
-        self.counts[reason] += 1
+    def add(self, reason: str, sender: str, error: Exception | None = None, *, number: int = 1) -> None:
+        """Count one, or several of which this sender's is the last."""
+        self.counts[reason] += number
         now = self._now()
         if reason not in _REASONS or now < self._next.get(reason, now):
             return
