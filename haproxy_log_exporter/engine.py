@@ -1,72 +1,32 @@
-"""From settings to the readers, tables and feeds of a pipeline."""
+"""From a choice to the tables and stages of a pipeline."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from haproxy_log_exporter.errors import UsageError
-from haproxy_log_exporter.formats import Format, Numbering, find_formats
-from haproxy_log_exporter.labels.catalogue import Fillable, Label, error_labels, find_labels
-from haproxy_log_exporter.labels.reading import LabelReader
-from haproxy_log_exporter.logformat.compiler import CompiledFormat, Wanted, compile_format, compile_message
-from haproxy_log_exporter.logformat.guards import earlier_steps, last_step
+from haproxy_log_exporter.certain import declare_routes
+from haproxy_log_exporter.choice import Choice
+from haproxy_log_exporter.formats import Format
+from haproxy_log_exporter.haproxy_cfg import Route
+from haproxy_log_exporter.labels.catalogue import Label, Reading, error_labels
+from haproxy_log_exporter.labels.limits import Admissions
+from haproxy_log_exporter.labels.rules import apply_rules, fixed_values
+from haproxy_log_exporter.logformat.compiler import compile_message
 from haproxy_log_exporter.logformat.presets import NOTICES
-from haproxy_log_exporter.logformat.reader import Reader
-from haproxy_log_exporter.metrics.catalogue import Metric, find_metrics
+from haproxy_log_exporter.metrics.account import Account
+from haproxy_log_exporter.metrics.catalogue import Metric
 from haproxy_log_exporter.metrics.layout import Layout
-from haproxy_log_exporter.metrics.pending import Feed
 from haproxy_log_exporter.metrics.totals import Table
 from haproxy_log_exporter.pipeline import NoticeKind, Pipeline, Stage
-
-_TRAFFIC = ("http", "tcp")
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What is to be counted, of what lines.
-
-    `formats` are those asked for by name or as strings, `configured` those of haproxy.cfg; without either, all presets.
-    Each line stands for `weight` of them.
-    """
-
-    labels: tuple[str, ...]
-    metrics: tuple[str, ...]
-    buckets: tuple[str, ...]
-    formats: tuple[str, ...] = ()
-    parser: str = "compiled"
-    configured: tuple[Format, ...] = ()
-    weight: int = 1
-    numbering: Numbering = field(default_factory=Numbering, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What a choice comes to: formats with a first reading of each, labels and metrics."""
-
-    formats: Sequence[Format]
-    readers: Sequence[Reader]
-    labels: tuple[Label, ...]
-    metrics: tuple[Metric, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Tables:
-    """The tables of a pipeline, some of them without any metric."""
-
-    traffic: Table
-    errors: Table
-    notices: Table
-
-
-def find_mistakes(choice: Choice, *, formats_alone: bool = False) -> list[str]:
-    """Tell every mistake in formats, labels and metrics, or in formats alone."""
-    try:
-        if formats_alone:
-            _formats(choice)
-        else:
-            _plan(choice)
-    except UsageError as error:
-        return [*error.messages]
-    return []
+from haproxy_log_exporter.planning import (
+    TRAFFIC,
+    ChosenMetric,
+    Plan,
+    find_fillable,
+    first_readers,
+    make_plan,
+    read_formats,
+)
+from haproxy_log_exporter.stages import Counted, StageMaker
 
 
 class Assembly:
@@ -76,27 +36,33 @@ class Assembly:
         """Build all parts that a choice needs.
 
         Raises:
-            UsageError: with every mistake in formats, labels and metrics.
+            UsageError: with every mistake in formats, labels, metrics and rules.
         """
-        plan = _plan(choice)
-        self._choice = choice
-        self._plan = plan
-        self._tables = _make_tables(plan, choice.buckets)
-        notices = self._tables.notices if self._tables.notices.layout.slots else None
-        kinds = [NoticeKind(row.kind, compile_message(row.pattern), row.says_dropped) for row in NOTICES]
+        self.choice = choice
+        self.undeclared = 0  # label sets that are certain and not shown, for there would be too many
+        self._plan = make_plan(choice)
+        self._admissions = Admissions(choice.limits, _certain_values(choice, self._plan))
+        traffic = _traffic_tables(choice, self._plan.metrics)
+        chosen = [each.metric for each in self._plan.metrics]
+        errors = _own_table(choice, error_labels(), [each for each in chosen if "error" in each.kinds], "errors")
+        notices = _own_table(choice, (), [each for each in chosen if "notice" in each.kinds], "notices")
+        self._counted = [*traffic, *errors]
+        self._notices = notices[0].table if notices else None
+        self._maker = StageMaker(self._counted, choice, self._plan.rules, self._admissions)
         self.pipeline = Pipeline(
-            stages=_stages(plan, self._tables, choice),
-            tables=[table for table in self.tables if table.layout.slots],
-            notices=kinds,
-            notices_table=notices,
+            stages=self._stages(),
+            account=Account(self.tables, self._admissions),
+            notices=[NoticeKind(row.kind, compile_message(row.pattern), row.says_dropped) for row in NOTICES],
+            notices_table=self._notices,
             reorder=not choice.formats,
             weight=choice.weight,
         )
 
     @property
     def tables(self) -> Sequence[Table]:
-        """All tables, those without any metric as well."""
-        return (self._tables.traffic, self._tables.errors, self._tables.notices)
+        """All tables."""
+        notices = [] if self._notices is None else [self._notices]
+        return [*(each.table for each in self._counted), *notices]
 
     @property
     def formats(self) -> Sequence[Format]:
@@ -104,128 +70,103 @@ class Assembly:
         return self._plan.formats
 
     @property
+    def metrics(self) -> Sequence[ChosenMetric]:
+        """The metrics, with their labels."""
+        return self._plan.metrics
+
+    @property
+    def certain(self) -> dict[str, int]:
+        """How many series of each metric are shown from the start; none of those that are not among them."""
+        return {
+            slot.metric.name: count
+            for table in self.tables
+            for slot in table.layout.slots
+            if (count := table.count_declared(table.layout.mask(slot.metric)))
+        }
+
+    @property
     def unfilled(self) -> list[str]:
         """The labels that no format can fill, after an exchange."""
-        traffic = [reader for reader in self._plan.readers if reader.kind in _TRAFFIC]
-        there = _fillable(self._plan.formats, traffic)
-        return [label.name for label in self._plan.labels if not there.has(label)]
+        traffic = [reader for reader in self._plan.readers if reader.kind in TRAFFIC]
+        there = find_fillable(self._plan.formats, traffic)
+        return [name for name, label in self._plan.labels.items() if not there.has(label)]
 
-    def exchange(self, configured: tuple[Format, ...]) -> Choice:
+    def take_over(self, pipeline: Pipeline) -> None:
+        """Let another pipeline, which has been counting, count by this choice from now on, in tables begun for it."""
+        self.begin()
+        pipeline.adopt(self.pipeline)
+        self.pipeline = pipeline
+
+    def begin(self) -> None:
+        """Begin with the label sets that tables have: their values have places, and what is certain is beside them.
+
+        What would be written in another way today has a series, and no place.
+        """
+        used = self.pipeline.account.used_values()
+        labels = {label.name: label for row in self._counted for label in row.labels}
+        for name, label in labels.items():
+            is_path = label.reading is Reading.PATH
+            settled = self._maker.find_settled(name, used.get(name, ()), are_paths=is_path)
+            self._admissions.of(name).keep(settled)
+        self.declare()
+
+    def declare(self) -> None:
+        """Show, with the next batch, what haproxy.cfg makes certain, though nothing was counted."""
+        rules = {label.name: each for label, each in self._plan.rules}
+        self.undeclared = declare_routes(self.choice.routes, self._counted, rules, self.pipeline.account)
+
+    def exchange(self, configured: tuple[Format, ...], routes: tuple[Route, ...] = ()) -> Choice:
         """Read lines by other formats from now on; labels, metrics and totals stay. Gives what is chosen now.
 
         Raises:
             UsageError: where a format cannot be read; then all stays as it was.
         """
-        choice = replace(self._choice, configured=configured)
-        formats = _formats(choice)
-        plan = replace(self._plan, formats=formats, readers=_readers(formats, choice))
-        self.pipeline.exchange(_stages(plan, self._tables, choice))
-        self._plan = plan
+        choice = replace(self.choice, configured=configured, routes=routes)
+        formats = read_formats(choice)
+        self._plan = replace(self._plan, formats=formats, readers=first_readers(formats, choice))
+        self.choice = choice
+        self.pipeline.exchange(self._stages())
+        self.declare()
         return choice
+
+    def _stages(self) -> list[Stage]:
+        return self._maker.make(self._plan.formats, self._plan.readers)
 
 
 def build_pipeline(choice: Choice) -> Pipeline:
     """Build a pipeline whose formats stay.
 
     Raises:
-        UsageError: with every mistake in formats, labels and metrics.
+        UsageError: with every mistake in formats, labels, metrics and rules.
     """
     return Assembly(choice).pipeline
 
 
-def compile_all(choice: Choice) -> Sequence[Reader]:
-    """Compile formats with every field in a column of its own, for single lines."""
-    return _readers(_formats(choice), choice)
+def _certain_values(choice: Choice, plan: Plan) -> dict[str, list[str]]:
+    """Give the values that are written down, by label: templates, as rules leave them, and texts that rules put."""
+    rules = {label.name: each for label, each in plan.rules}
+    found = {name: fixed_values(each) for name, each in rules.items()}
+    for name, label in plan.labels.items():
+        if label.reading is Reading.PATH:
+            ruled = (apply_rules(rules.get(name, ()), template) for template in choice.paths.templates)
+            found[name] = [*(value for value in ruled if value is not None), *found.get(name, ())]
+    return found
 
 
-def fillable(formats: Sequence[Format]) -> Fillable:
-    """Tell which labels formats can fill."""
-    return _fillable(formats, [compile_format(each.name, each.kind, each.source) for each in formats])
+def _traffic_tables(choice: Choice, metrics: Sequence[ChosenMetric]) -> list[Counted]:
+    """Put metrics that have the same labels into one table."""
+    groups: dict[frozenset[str], list[ChosenMetric]] = {}
+    for each in metrics:
+        if each.is_of_traffic:
+            groups.setdefault(frozenset(label.name for label in each.labels), []).append(each)
+    return [_counted(choice, group[0].labels, [each.metric for each in group], "traffic") for group in groups.values()]
 
 
-def _fillable(formats: Sequence[Format], readers: Sequence[Reader]) -> Fillable:
-    return Fillable(
-        frozenset[str]().union(*(reader.fields for reader in readers)),
-        {name: field for reader in readers for name, field in reader.names.items()},
-        {header for each in formats for header in each.slots.headers()},
-    )
+def _own_table(choice: Choice, labels: tuple[Label, ...], metrics: Sequence[Metric], key: str) -> list[Counted]:
+    return [_counted(choice, labels, metrics, key)] if metrics else []
 
 
-def _formats(choice: Choice) -> Sequence[Format]:
-    if choice.parser == "haproxy-log-analysis":
-        if choice.formats not in ((), ("httplog",)):
-            message = "--format: the engine haproxy-log-analysis reads httplog alone"
-            raise UsageError(message)
-        return find_formats(("httplog",), ())
-    return find_formats(choice.formats, choice.configured, choice.numbering)
-
-
-def _plan(choice: Choice) -> _Plan:
-    formats = _formats(choice)
-    readers = _readers(formats, choice)
-    there = _fillable(formats, [reader for reader in readers if reader.kind in _TRAFFIC])
-    problems: list[str] = []
-    labels: tuple[Label, ...] = ()
-    metrics: tuple[Metric, ...] = ()
-    kinds, fields = {reader.kind for reader in readers} | {"notice"}, {*there.fields}
-    if choice.configured and not choice.metrics:  # what haproxy.cfg does not have yet, it may have later
-        kinds |= {*_TRAFFIC}
-        fields |= {"time_response"}
-    try:
-        labels = find_labels(choice.labels, there)
-    except UsageError as error:
-        problems += error.messages
-    try:
-        metrics = find_metrics(choice.metrics, frozenset(fields), frozenset(kinds))
-    except UsageError as error:
-        problems += error.messages
-    if problems:
-        raise UsageError(*problems)
-    return _Plan(formats, readers, labels, metrics)
-
-
-def _readers(formats: Sequence[Format], choice: Choice) -> Sequence[Reader]:
-    if choice.parser == "haproxy-log-analysis":
-        return [_library_reader(None)]
-    return [compile_format(each.name, each.kind, each.source, None, each.guards) for each in formats]
-
-
-def _library_reader(wanted: Wanted | None) -> Reader:
-    try:
-        from haproxy_log_exporter.reference import ReferenceReader  # noqa: PLC0415 -- a dependency that most never load
-    except ModuleNotFoundError as error:
-        message = f"--parser: haproxy-log-analysis needs the Python package haproxy_log_analysis ({error})"
-        raise UsageError(message) from error
-    return ReferenceReader(wanted)
-
-
-def _make_tables(plan: _Plan, buckets: Sequence[str]) -> _Tables:
-    traffic = [metric for metric in plan.metrics if set(metric.kinds) & set(_TRAFFIC)]
-    errors = [metric for metric in plan.metrics if "error" in metric.kinds]
-    notices = [metric for metric in plan.metrics if "notice" in metric.kinds]
-    return _Tables(
-        Table([label.name for label in plan.labels], Layout(traffic, buckets), "traffic"),
-        Table([label.name for label in error_labels()], Layout(errors, ()), "errors"),
-        Table(["kind"], Layout(notices, ()), "notices"),
-    )
-
-
-def _stages(plan: _Plan, tables: _Tables, choice: Choice) -> list[Stage]:
-    stages: list[Stage] = []
-    for each, reader in zip(plan.formats, plan.readers, strict=True):
-        table, labels = (tables.errors, error_labels()) if each.kind == "error" else (tables.traffic, plan.labels)
-        sources = [LabelReader(label, reader, each.slots) for label in labels]
-        wanted = Wanted(frozenset(name for source in sources for name in source.fields), table.layout.fields)
-        if not isinstance(reader, CompiledFormat):
-            reading: Reader = _library_reader(wanted)
-        elif "log_origin" in reader.fields:
-            guards = {**each.guards, **earlier_steps(reader.fields)}
-            steps = compile_format(each.name, each.kind, each.source, Wanted(frozenset()), guards)
-            stages.append(Stage(steps, (), steps=True))
-            guards = {**each.guards, **last_step(reader.fields)}
-            reading = compile_format(each.name, each.kind, each.source, wanted, guards)
-        else:
-            reading = compile_format(each.name, each.kind, each.source, wanted, each.guards)
-        counted = reading.kind in table.layout.kinds
-        stages.append(Stage(reading, (Feed(table, reading, sources, choice.weight),) if counted else ()))
-    return stages
+def _counted(choice: Choice, labels: tuple[Label, ...], metrics: Sequence[Metric], key: str) -> Counted:
+    names = ["kind"] if key == "notices" else [label.name for label in labels]
+    table = Table(names, Layout(metrics, ()), key, choice.static, choice.limits.series)
+    return Counted(table, labels)

@@ -15,12 +15,14 @@ from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.marks import Streams
 from haproxy_log_exporter.metrics.own import FlushDurations
 from haproxy_log_exporter.metrics.shown import Condition, Tally
+from haproxy_log_exporter.metrics.totals import Series
 from haproxy_log_exporter.pipeline import Batch, Pipeline
 from haproxy_log_exporter.state import Commit, CounterKey, State
 
 logger = logging.getLogger(__name__)
 
 _TALLIED = ("bytes_read", "counted", "notices", "filtered", "rejected", "truncated", "lost")
+_LIMITS = ("capped values", "capped label sets", "expired label sets")
 _CONDITIONS = ("rotations", "dropped", "errors")
 
 # A commit that takes longer is told of.
@@ -46,6 +48,7 @@ class Flusher:
         self._durations = FlushDurations()
         self._batch: tuple[Batch, FlushDurations, int] | None = None
         self._began = 0.0
+        self._counting = 0.0  # seconds for which lines were counted, since the state was made
         self._thread: threading.Thread | None = None
         self._over = threading.Event()  # the thread has done its work: it may still be alive when it has told so
         self._raised: BaseException | None = None
@@ -68,9 +71,9 @@ class Flusher:
         if not self._state:
             return
         counters = self._state.counters
-        self._pipeline.restore(
-            _tallies(counters), {name: int(n) for (key, name), n in counters.items() if key == "parsed"}
-        )
+        capped_values, capped, expired = (_subjects(counters, key) for key in _LIMITS)
+        series = {name: Series(0, capped.get(name, 0), expired.get(name, 0)) for name in capped.keys() | expired.keys()}
+        self._pipeline.restore(_tallies(counters), _subjects(counters, "parsed"), capped_values, series)
         for (key, source), value in counters.items():
             name, _, reason = key.partition(" ")
             if key in _CONDITIONS:
@@ -81,7 +84,8 @@ class Flusher:
         self._refused_before = int(counters.get(("refused", ""), 0))
         self._durations.restore(counters)
         self.flushes, self.refused = self._durations.copy(), self._refused_before
-        self._pipeline.flush(self._all_conditions({}))
+        self._counting = self._pipeline.account.newest
+        self._pipeline.show_restored(self._all_conditions({}))
 
     def begin(
         self,
@@ -96,8 +100,10 @@ class Flusher:
         `since` when they were first read.
         """
         assert not self._thread
-        self._began = time.monotonic()
-        batch = self._pipeline.batch(self._all_conditions(conditions))
+        before, self._began = self._began, time.monotonic()
+        if before and not self.failure:
+            self._counting += self._began - before
+        batch = self._pipeline.batch(self._all_conditions(conditions), self._counting)
         durations, refused = self._durations.copy(), self._refused_before + self._count_refused()
         self._batch = (batch, durations, refused)
         if not self._state:
@@ -195,6 +201,10 @@ def _tallies(counters: Mapping[CounterKey, float]) -> dict[str, Tally]:
     return found
 
 
+def _subjects(counters: Mapping[CounterKey, float], key: str) -> dict[str, int]:
+    return {subject: int(value) for (name, subject), value in counters.items() if name == key}
+
+
 def _counters(batch: Batch) -> dict[CounterKey, float]:
     parts = ((batch.tallies, _TALLIED), (batch.conditions, _CONDITIONS))
     found: dict[CounterKey, float] = {
@@ -206,4 +216,8 @@ def _counters(batch: Batch) -> dict[CounterKey, float]:
     }
     for source, condition in batch.conditions.items():
         found |= {(f"refused {reason}", source): count for reason, count in (condition.refused or {}).items()}
+    capped_values, capped, expired = _LIMITS
+    found |= {(capped_values, label): places.capped for label, places in batch.labels.items() if places.capped}
+    found |= {(capped, metric): series.capped for metric, series in batch.series.items() if series.capped}
+    found |= {(expired, metric): series.expired for metric, series in batch.series.items() if series.expired}
     return found | {("parsed", name): count for name, count in batch.parsed.items()}

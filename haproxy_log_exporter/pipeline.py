@@ -18,11 +18,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from haproxy_log_exporter.labels.limits import Admissions, Limits
 from haproxy_log_exporter.logformat.reader import Extent, Reader
 from haproxy_log_exporter.logformat.wrappers import Unwrapped, Unwrapper
-from haproxy_log_exporter.metrics.pending import Feed
-from haproxy_log_exporter.metrics.shown import Condition, Shown, Tally
-from haproxy_log_exporter.metrics.totals import Change, Table
+from haproxy_log_exporter.metrics.account import Account
+from haproxy_log_exporter.metrics.pending import Tabulator
+from haproxy_log_exporter.metrics.shown import Condition, Places, Shown, Tally
+from haproxy_log_exporter.metrics.totals import Change, Series, Table
 from haproxy_log_exporter.sources.framing import LONGEST_LINE
 
 # A flush is due when so many lines wait for it: eight megabytes of references.
@@ -38,10 +40,10 @@ _DROPPED = re.compile(rb"([0-9]++) events? dropped\n\Z")
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A reader and the feeds that take its rows; of a reader of `steps`, the lines are left out as filtered."""
+    """A reader and what takes its rows; of a reader of `steps`, the lines are left out as filtered."""
 
     reader: Reader
-    feeds: tuple[Feed, ...]
+    tabulator: Tabulator = field(default_factory=Tabulator)
     steps: bool = False
 
 
@@ -94,18 +96,20 @@ class Batch(NamedTuple):
     parsed: Counter[str]
     conditions: Mapping[str, Condition]
     rejects: Mapping[str, tuple[bytes, ...]]
+    labels: Mapping[str, Places] = {}
+    series: Mapping[str, Series] = {}
 
 
 @dataclass
 class Pipeline:
-    """Stages and tables, and what was counted since the last batch.
+    """Stages, and what was counted since the last batch.
 
     All belongs to one thread, but for `shown`, which may be called from any. Each notice stands for `weight` of them;
     lines have theirs in their feeds.
     """
 
-    stages: list[Stage]
-    tables: Sequence[Table]
+    stages: list[Stage] = field(default_factory=list)
+    account: Account = field(default_factory=lambda: Account((), Admissions(Limits())))
     notices: Sequence[NoticeKind] = ()
     notices_table: Table | None = None
     reorder: bool = True
@@ -115,7 +119,6 @@ class Pipeline:
     _recent: Counter[str] = field(default_factory=Counter)
     _noticed: Counter[str] = field(default_factory=Counter)
     _intakes: dict[str, Intake] = field(default_factory=dict)
-    _grown: dict[Table, dict[int, int]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _shown: Batch = field(default_factory=lambda: Batch((), {}, Counter(), {}, {}))
 
@@ -123,11 +126,21 @@ class Pipeline:
         """Give a source's intake, whose tally appears in what is shown from the next batch on."""
         return self._intakes.setdefault(source, Intake(Tally(), facilities, one_sender))
 
-    def restore(self, tallies: Mapping[str, Tally], parsed: Mapping[str, int]) -> None:
-        """Go on from what was counted before, of sources that are read no more as well."""
+    def restore(
+        self,
+        tallies: Mapping[str, Tally],
+        parsed: Mapping[str, int],
+        capped: Mapping[str, int],
+        series: Mapping[str, Series],
+    ) -> None:
+        """Go on from what was counted before, of sources that are read no more as well.
+
+        `capped` are lines by label, `series` what became of label sets by metric.
+        """
         for source, tally in tallies.items():
             self.intake(source).tally = tally
         self._parsed.update(parsed)
+        self.account.restore(capped, series)
 
     def take(self, chunk: bytes, intake: Intake, name: str = "") -> None:
         """Count a chunk of whole lines, each ending in a newline, that are the next of the named stream."""
@@ -185,16 +198,14 @@ class Pipeline:
                 break
             rows = stage.reader.read(chunk, extent)
             if rows.lines:
-                lines = rows.lines * times
-                for feed in stage.feeds:
-                    feed.take(rows, times)
-                if stage.steps:
-                    tally.filtered += lines
-                else:
+                dropped = rows.lines * times if stage.steps else stage.tabulator.take(rows, times)
+                tally.filtered += dropped
+                lines = rows.lines * times - dropped
+                if not stage.steps:
                     tally.counted += lines
                     tally.truncated += lines if extent is Extent.CUT else 0
                     self._parsed[stage.reader.name] += lines
-                self._recent[stage.reader.name] += lines
+                self._recent[stage.reader.name] += lines + dropped
                 self.pending += rows.lines
             chunk = rows.rest
         if tally.counted > counted and extent is not Extent.CUT:
@@ -221,14 +232,22 @@ class Pipeline:
         self.fold()
         self.stages = stages
 
+    def adopt(self, other: "Pipeline") -> None:
+        """Count from now on as another pipeline would, into its tables; all that was counted has to be shown before."""
+        other.account.restore(self.account.capped(), self.account.series())
+        with self._lock:
+            self.stages, self.account, self.notices_table = other.stages, other.account, other.notices_table
+            self.reorder, self.weight = other.reorder, other.weight
+
     def fold(self) -> None:
         """Fold the lines that have gathered into what the totals are to grow by."""
         for stage in self.stages:
-            for feed in stage.feeds:
-                self._grow(feed.table, feed.fold())
+            for feed in stage.tabulator.feeds:
+                self.account.grow(feed.table, feed.fold())
         if self.notices_table is not None:
             table, one = self.notices_table, self.notices_table.layout.line("notice") * self.weight
-            self._grow(table, {table.position((kind,)): one * count for kind, count in self._noticed.items() if count})
+            grown = {table.position((kind,)): one * count for kind, count in self._noticed.items() if count}
+            self.account.grow(table, grown)
         self._noticed.clear()
         self.pending = 0
         if self.reorder:
@@ -237,51 +256,54 @@ class Pipeline:
             for name in self._recent:
                 self._recent[name] //= 2
 
-    def _grow(self, table: Table, grown: dict[int, int]) -> None:
-        before = self._grown.get(table)
-        if not before:
-            self._grown[table] = grown
-            return
-        for place, packed in grown.items():
-            before[place] = before.get(place, 0) + packed
-
-    def batch(self, conditions: Mapping[str, Condition] | None = None) -> Batch:
+    def batch(self, conditions: Mapping[str, Condition] | None = None, now: float = 0.0) -> Batch:
         """Take all that was counted. `conditions` tells how the sources stand at this moment.
 
-        It has to be shown, or given back, before there is another.
+        It has to be shown, or given back, before there is another. `now` is in seconds for which lines were counted.
         """
         self.fold()
-        grown, self._grown = self._grown, {}
+        if self.account.drop_idle(now):
+            for stage in self.stages:
+                stage.tabulator.forget()
+        return self._with(self.account.take_changes(now), conditions or {})
+
+    def show_restored(self, conditions: Mapping[str, Condition]) -> None:
+        """Show what was counted before; what has become of the tables since is left to the next batch."""
+        self.show(self._with([], conditions))
+
+    def _with(self, changes: Sequence[Change], conditions: Mapping[str, Condition]) -> Batch:
+        """Put changes together with all else that is shown."""
         return Batch(
-            [Change(table, each, len(table)) for table, each in grown.items() if each],
+            changes,
             {source: replace(intake.tally) for source, intake in self._intakes.items()},
             self._parsed.copy(),
-            conditions or {},
+            conditions,
             {source: tuple(intake.rejects) for source, intake in self._intakes.items()},
+            self.account.places(),
+            self.account.series(),
         )
 
     def give_back(self, batch: Batch) -> None:
         """Let what could not be kept be part of the next batch."""
-        for change in batch.changes:
-            self._grow(change.table, {**change.grown})
+        self.account.give_back(batch.changes)
 
     def show(self, batch: Batch) -> None:
         """Let the totals grow, all of them at one moment for whoever looks at them."""
         with self._lock:
             for change in batch.changes:
-                change.table.add(change.grown, change.size)
+                change.table.apply(change)
             self._shown = batch._replace(changes=())
 
-    def flush(self, conditions: Mapping[str, Condition] | None = None) -> None:
-        """Show all that was counted."""
-        self.show(self.batch(conditions))
+    def flush(self, conditions: Mapping[str, Condition] | None = None, now: float = 0.0) -> None:
+        """Show all that was counted; `now` is in seconds for which lines were counted."""
+        self.show(self.batch(conditions, now))
 
     def shown(self) -> Shown:
         """Copy the references to all that is shown."""
         with self._lock:
-            tables = [(table.layout, table.snapshot()) for table in self.tables]
+            tables = [(table.layout, table.snapshot()) for table in self.account.tables]
             shown = self._shown
-        return Shown(tables, shown.tallies, shown.parsed, shown.conditions, shown.rejects)
+        return Shown(tables, shown.tallies, shown.parsed, shown.conditions, shown.rejects, shown.labels, shown.series)
 
 
 def _is_of_containers(chunk: bytes) -> bool:

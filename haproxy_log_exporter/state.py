@@ -10,14 +10,14 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.marks import Kept, Mark, Sample, Streams
-from haproxy_log_exporter.metrics.moving import move_to
-from haproxy_log_exporter.metrics.totals import Change, Table
+from haproxy_log_exporter.metrics.moving import KeptTable, Lost, carry_over
+from haproxy_log_exporter.metrics.totals import Change, LabelSet, Row, Table
 from haproxy_log_exporter.statefile import NoStateError, check_file, explain, look_at, make_file, open_file, put_beside
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class State:
         self._now = now
         self._connection: sqlite3.Connection | None = None
         self._identity = (0, 0)
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[Table, int] = {}
         self._counters: dict[CounterKey, float] = {}
         self._streams: dict[str, Kept] = {}
 
@@ -96,8 +96,38 @@ class State:
             OperationError: where it is damaged, or cannot be written.
         """
         with self._explained(), self._transaction() as connection:
+            kept = self._read_tables(connection)
+            tell_lost("state", carry_over([each for each, _ in kept.values()], tables))
+            self._numbers = {}
+            for number, (each, is_dense) in kept.items():
+                table = next((table for table in tables if each.fits(table)), None)
+                if table is not None and is_dense:
+                    self._numbers[table] = number
+                else:
+                    _delete_table(connection, number)
             for table in tables:
-                self._restore(connection, table)
+                if table not in self._numbers:
+                    self._insert_table(connection, table)
+
+    def exchange(self, tables: Sequence[Table]) -> None:
+        """Keep these tables from now on, with all that they show, in place of those before.
+
+        Raises:
+            OperationError: where it cannot be written; then all stays as it was.
+        """
+        numbers = self._numbers
+        try:
+            self._expect_file()
+            with self._transaction() as connection:
+                for number in numbers.values():
+                    _delete_table(connection, number)
+                self._numbers = {}
+                for table in tables:
+                    self._insert_table(connection, table)
+        except (sqlite3.Error, OSError) as error:
+            self._numbers = numbers
+            message = f"cannot write {self._path}: {error}"
+            raise OperationError(message) from error
 
     def has_news(self, commit: Commit) -> bool:
         """Whether anything differs from what was committed last."""
@@ -120,7 +150,7 @@ class State:
             self._expect_file()
             with self._transaction() as connection:
                 for change in commit.changes:
-                    self._write_totals(connection, change)
+                    self._write_change(connection, change)
                 connection.executemany(
                     "INSERT OR REPLACE INTO counters VALUES (?, ?, ?)",
                     ((*key, value) for key, value in counters.items()),
@@ -144,58 +174,34 @@ class State:
             for stream, held, place in select("SELECT * FROM streams")
         }
 
-    def _restore(self, connection: sqlite3.Connection, table: Table) -> None:
-        labels, blocks = json.dumps(table.names), json.dumps(table.layout.blocks())
-        row = connection.execute("SELECT * FROM tables WHERE key = ?", (table.key,)).fetchone()
-        if row is None:
-            insert = "INSERT INTO tables (key, labels, blocks) VALUES (?, ?, ?)"
-            self._numbers[table.key] = connection.execute(insert, (table.key, labels, blocks)).lastrowid or 0
-            return
-        number, _, kept_labels, kept_blocks = row
-        self._numbers[table.key] = number
-        ids = (number << _PLACE_BITS, (number + 1) << _PLACE_BITS)
-        fits, same = {*json.loads(kept_labels)} == {*table.names}, kept_labels == labels and kept_blocks == blocks
-        values = _label_sets(connection, ids)
-        totals = _totals(connection, ids, len(values))
-        if not fits:
-            lost = [name.partition(" ")[0] for name, _ in json.loads(kept_blocks) if not name.startswith("lines ")]
-            if values:
-                _tell_lost(lost or [table.key], "labels were", json.loads(kept_labels))
-            values, totals = [], []
-        elif not same:
-            order = [json.loads(kept_labels).index(name) for name in table.names]
-            values = [tuple(each[place] for place in order) for each in values]
-            move = move_to(table.layout, json.loads(kept_blocks))
-            totals = [move.packed(packed) for packed in totals]
-            if move.lost and values:
-                _tell_lost(move.lost, "metrics or buckets have changed; labels are", json.loads(kept_labels))
-        table.restore(values, totals)
-        if same:
-            return
-        connection.execute("UPDATE tables SET labels = ?, blocks = ? WHERE number = ?", (labels, blocks, number))
+    def _read_tables(self, connection: sqlite3.Connection) -> dict[int, tuple[KeptTable, bool]]:
+        """Read all tables by their numbers, and whether the places of each are as many as its label sets."""
+        found = {}
+        for number, key, labels, blocks in connection.execute("SELECT * FROM tables").fetchall():
+            rows, is_dense = _read_rows(connection, number)
+            blocks = [(name, lanes) for name, lanes in json.loads(blocks)]  # noqa: PLW2901 -- read
+            found[number] = KeptTable(key, tuple(json.loads(labels)), blocks, rows), is_dense
+        return found
+
+    def _insert_table(self, connection: sqlite3.Connection, table: Table) -> None:
+        row = (table.key, json.dumps(table.names), json.dumps(table.layout.blocks()))
+        insert = "INSERT INTO tables (key, labels, blocks) VALUES (?, ?, ?)"
+        number = self._numbers[table] = connection.execute(insert, row).lastrowid or 0
+        kept = table.kept()
+        _insert_label_sets(connection, number, enumerate(values for values, _, _ in kept))
+        size = table.layout.size
+        _write_totals(connection, number, size, ((place, total, used) for place, (_, total, used) in enumerate(kept)))
+
+    def _write_change(self, connection: sqlite3.Connection, change: Change) -> None:
+        number, moment = self._numbers[change.table], change.moment
         for name in ("label_sets", "totals"):
-            connection.execute(f"DELETE FROM {name} WHERE id >= ? AND id < ?", ids)  # noqa: S608 -- of two names
-        self._write(connection, table, enumerate(values), enumerate(totals))
-
-    def _write_totals(self, connection: sqlite3.Connection, change: Change) -> None:
-        self._write(connection, change.table, change.label_sets(), change.totals())
-
-    def _write(
-        self,
-        connection: sqlite3.Connection,
-        table: Table,
-        label_sets: Iterator[tuple[int, tuple[str, ...]]] | Sequence[tuple[int, tuple[str, ...]]],
-        totals: Iterator[tuple[int, int]],
-    ) -> None:
-        base, size = self._numbers[table.key] << _PLACE_BITS, table.layout.size
-        connection.executemany(
-            "INSERT INTO label_sets VALUES (?, ?)",
-            ((base | place, json.dumps(values, ensure_ascii=False)) for place, values in label_sets),
-        )
-        connection.executemany(
-            "INSERT OR REPLACE INTO totals VALUES (?, ?)",
-            ((base | place, packed.to_bytes(size, "little")) for place, packed in totals),
-        )
+            connection.executemany(
+                f"DELETE FROM {name} WHERE id = ?",  # noqa: S608 -- of two names
+                ((number << _PLACE_BITS | place,) for place in change.dropped),
+            )
+        _insert_label_sets(connection, number, change.fresh.items())
+        rows = ((place, packed, moment) for place, packed in change.totals())
+        _write_totals(connection, number, change.table.layout.size, rows)
 
     def _expect_file(self) -> None:
         """What is written to a file that has lost its name is gone with the process."""
@@ -207,6 +213,8 @@ class State:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         assert self._connection
+        if self._connection.in_transaction:  # it could not be rolled back then
+            self._connection.execute("ROLLBACK")
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection
@@ -226,27 +234,58 @@ class State:
             raise OperationError(explain(self._path, error)) from error
 
 
-def _label_sets(connection: sqlite3.Connection, ids: tuple[int, int]) -> list[tuple[str, ...]]:
-    rows = connection.execute(
-        "SELECT label_values FROM label_sets WHERE id >= ? AND id < ? ORDER BY id", ids
-    ).fetchall()
-    return [*map(tuple, json.loads(f"[{','.join(text for (text,) in rows)}]"))]
+def _ids(number: int) -> tuple[int, int]:
+    return number << _PLACE_BITS, (number + 1) << _PLACE_BITS
 
 
-def _totals(connection: sqlite3.Connection, ids: tuple[int, int], size: int) -> list[int]:
-    totals = [0] * size
-    for id_, packed in connection.execute("SELECT id, packed FROM totals WHERE id >= ? AND id < ?", ids):
-        place = id_ - ids[0]
-        if place >= size:
-            message = f"a total has no label set ({place} of {size})"
-            raise NoStateError(message)
-        totals[place] = int.from_bytes(packed, "little")
-    return totals
+def _delete_table(connection: sqlite3.Connection, number: int) -> None:
+    connection.execute("DELETE FROM tables WHERE number = ?", (number,))
+    for name in ("label_sets", "totals"):
+        connection.execute(f"DELETE FROM {name} WHERE id >= ? AND id < ?", _ids(number))  # noqa: S608 -- of two names
 
 
-def _tell_lost(metrics: Sequence[str], why: str, labels: Sequence[str]) -> None:
-    listed = ", ".join(dict.fromkeys(metrics))
-    logger.warning("state: the totals of %s are dropped, for their %s %s", listed, why, ", ".join(labels) or "none")
+def _insert_label_sets(connection: sqlite3.Connection, number: int, rows: Iterable[tuple[int, LabelSet]]) -> None:
+    connection.executemany(
+        "INSERT INTO label_sets VALUES (?, ?)",
+        ((number << _PLACE_BITS | place, json.dumps(values, ensure_ascii=False)) for place, values in rows),
+    )
+
+
+def _write_totals(
+    connection: sqlite3.Connection, number: int, size: int, rows: Iterable[tuple[int, int, float]]
+) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO totals VALUES (?, ?, ?)",
+        ((number << _PLACE_BITS | place, packed.to_bytes(size, "little"), used) for place, packed, used in rows),
+    )
+
+
+def _read_rows(connection: sqlite3.Connection, number: int) -> tuple[list[Row], bool]:
+    """Read a table's label sets with their totals; whether there is none missing between them.
+
+    A label set of which nothing was counted is as new as the newest.
+    """
+    query = "SELECT id, label_values FROM label_sets WHERE id >= ? AND id < ? ORDER BY id"
+    rows = connection.execute(query, _ids(number)).fetchall()
+    values = map(tuple, json.loads(f"[{','.join(text for _, text in rows)}]"))
+    query = "SELECT id, packed, used FROM totals WHERE id >= ? AND id < ?"
+    totals = {id_: (packed, used) for id_, packed, used in connection.execute(query, _ids(number))}
+    newest = max((used for _, used in totals.values()), default=0.0)
+    kept = []
+    for (id_, _), each in zip(rows, values, strict=True):
+        packed, used = totals.pop(id_, (b"", newest))
+        kept.append(Row(each, int.from_bytes(packed, "little"), used))
+    if totals:
+        message = f"{len(totals)} totals have no label set"
+        raise NoStateError(message)
+    return kept, not rows or rows[-1][0] - _ids(number)[0] == len(rows) - 1
+
+
+def tell_lost(where: str, lost: Sequence[Lost]) -> None:
+    """Say of which metrics the totals are dropped."""
+    for each in lost:
+        metrics, labels = ", ".join(dict.fromkeys(each.metrics)), ", ".join(each.labels) or "none"
+        logger.warning("%s: the totals of %s are dropped, for their %s %s", where, metrics, each.why, labels)
 
 
 def _mark(row: Sequence[Any]) -> Mark:

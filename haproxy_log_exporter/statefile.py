@@ -22,7 +22,7 @@ from haproxy_log_exporter.messages import printable
 logger = logging.getLogger(__name__)
 
 _APPLICATION = 0x484C6F67  # "HLog": https://www.sqlite.org/fileformat.html, "Application ID"
-_VERSION = 2
+_VERSION = 3
 _PAGE_SIZE = 4096
 _SCHEMA = f"""
 PRAGMA page_size = {_PAGE_SIZE};
@@ -32,9 +32,9 @@ PRAGMA synchronous = FULL;
 BEGIN;
 PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {_VERSION};
-CREATE TABLE tables (number INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, labels TEXT NOT NULL, blocks TEXT NOT NULL);
+CREATE TABLE tables (number INTEGER PRIMARY KEY, key TEXT NOT NULL, labels TEXT NOT NULL, blocks TEXT NOT NULL);
 CREATE TABLE label_sets (id INTEGER PRIMARY KEY, label_values TEXT NOT NULL);
-CREATE TABLE totals (id INTEGER PRIMARY KEY, packed BLOB NOT NULL);
+CREATE TABLE totals (id INTEGER PRIMARY KEY, packed BLOB NOT NULL, used NUMERIC NOT NULL);
 CREATE TABLE counters (
     name TEXT NOT NULL, subject TEXT NOT NULL, value NUMERIC NOT NULL, PRIMARY KEY (name, subject)
 ) WITHOUT ROWID;
@@ -50,13 +50,17 @@ COMMIT;
 PRAGMA journal_mode = WAL;
 """
 
-# What version 1 did not have.
-_UPGRADE = f"""
-BEGIN;
-ALTER TABLE streams ADD COLUMN place TEXT NOT NULL DEFAULT '';
-PRAGMA user_version = {_VERSION};
-COMMIT;
-"""
+# What each version did not have, by the version before it. A total of which it is not known when it grew has 0.
+_UPGRADES = {
+    1: "ALTER TABLE streams ADD COLUMN place TEXT NOT NULL DEFAULT '';",
+    2: """
+ALTER TABLE totals ADD COLUMN used NUMERIC NOT NULL DEFAULT 0;
+ALTER TABLE tables RENAME TO former;
+CREATE TABLE tables (number INTEGER PRIMARY KEY, key TEXT NOT NULL, labels TEXT NOT NULL, blocks TEXT NOT NULL);
+INSERT INTO tables SELECT number, key, labels, blocks FROM former;
+DROP TABLE former;
+""",
+}
 
 # The same chapter, "The Database Header": the magic string, the user version and the application ID.
 _HEADER = struct.Struct(">16s44xI4xI28x")
@@ -182,7 +186,8 @@ def check_file(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     if version < _VERSION:
-        connection.executescript(_UPGRADE)
+        steps = "".join(step for before, step in _UPGRADES.items() if before >= version)
+        connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {_VERSION}; COMMIT;")
 
 
 def explain(path: str, error: Exception) -> str:

@@ -5,12 +5,12 @@ read in another way.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
 
-from haproxy_log_exporter.errors import UsageError
+from haproxy_log_exporter.errors import UsageError, hint
 from haproxy_log_exporter.labels.reasons import REASONS
 from haproxy_log_exporter.logformat.elements import made_names
 from haproxy_log_exporter.logformat.fields import KINDS, Kind
@@ -101,8 +101,12 @@ class Fillable:
         return [*names, *sorted(others | self.headers)]
 
 
-def find_labels(names: Sequence[str], fillable: Fillable) -> tuple[Label, ...]:
+def find_labels(
+    names: Sequence[str], fillable: Fillable, place: Callable[[str], str] = lambda _: "--labels"
+) -> tuple[Label, ...]:
     """Look up labels by name; without any, those default ones that the formats can fill.
+
+    `place` tells where a name was given.
 
     Raises:
         UsageError: for each name that none of the formats can fill, with those that can be had.
@@ -115,9 +119,20 @@ def find_labels(names: Sequence[str], fillable: Fillable) -> tuple[Label, ...]:
         else:
             found.append(label)
     if unknown:
-        there_are = ", ".join(fillable.labels())
-        raise UsageError(*(f"--labels: no format in use can fill {name!r}; there are {there_are}" for name in unknown))
+        names = fillable.labels()
+        there_are = ", ".join(names)
+        raise UsageError(
+            *(
+                f"{place(name)}: no format in use can fill {name!r}{hint(name, names)}; there are {there_are}"
+                for name in unknown
+            )
+        )
     return tuple(found)
+
+
+def is_ever_a_label(name: str) -> bool:
+    """Whether formats of HAProxy's own can fill a label of this name."""
+    return name in KINDS or name in DERIVED or _HEADER.fullmatch(name) is not None
 
 
 def error_labels() -> tuple[Label, ...]:

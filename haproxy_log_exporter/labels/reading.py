@@ -1,9 +1,10 @@
 """Reading a label's value from the lines of one format: which fields it takes, and what stands in them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from haproxy_log_exporter.labels.catalogue import DERIVED, Label, Reading, Value, read_header, read_label, reading_of
+from haproxy_log_exporter.labels.paths import PathRewriter
 from haproxy_log_exporter.logformat.notation import PLAIN, Notation
 from haproxy_log_exporter.logformat.reader import Reader
 
@@ -85,6 +86,28 @@ class LabelReader:
             return read_header(listed, place, self._notation(label.field))
         sample = f"{label.field.removesuffix('s')}_{place}"
         return (self._notation(sample).value(values.get(sample)) or b"").decode("utf-8", "replace")
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it is a path, which a rewriter may change."""
+        return self._label.reading is Reading.PATH
+
+    @property
+    def empty(self) -> Iterable[bytes | None]:
+        """What stands in the label's one field where it has no value."""
+        notation = self._notation(self.fields[0])
+        return [text for text in (None, b"-") if notation.value(text) is None]
+
+    def read_all(self, raws: Sequence[bytes | None], rewriter: PathRewriter | None) -> list[str]:
+        """Read many values of the label's one field at once; paths are rewritten. `empty` ones are not among them."""
+        notation = self._notation(self.fields[0])
+        if not self.is_path or rewriter is None:
+            return [read_label(self._label, raw, notation) for raw in raws]
+        if notation.is_verbatim:
+            return rewriter.rewrite([raw for raw in raws if raw is not None])
+        values = [notation.value(raw) for raw in raws]
+        texts = rewriter.rewrite([value or b"" for value in values])
+        return [text if value or not raw else "" for raw, value, text in zip(raws, values, texts, strict=True)]
 
     def _place(self, values: Mapping[str, Value]) -> int:
         """Tell where a line's frontend captures the header; where no frontend is named, where all of them do."""

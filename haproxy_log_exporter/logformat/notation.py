@@ -33,6 +33,11 @@ class Notation:
         """The bytes before which a backslash always stands within the value."""
         return (b'"', b"]") if self.escaped else (b'"',) if self.converted else ()
 
+    @property
+    def is_verbatim(self) -> bool:
+        """Whether a value that is there stands as it is."""
+        return not (self.escaped or self.json or self.converted or self.hexadecimal)
+
     def value(self, raw: bytes | None) -> bytes | None:
         """Give back the value; None where it is empty."""
         if (

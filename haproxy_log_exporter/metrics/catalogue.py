@@ -1,10 +1,10 @@
 """The log metrics, a row each, and what each is made of."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from haproxy_log_exporter.errors import UsageError
+from haproxy_log_exporter.errors import UsageError, hint
 
 PREFIX = "haproxy_log_"
 DEFAULT_METRICS = ("requests_total", "sessions_total", "response_duration_seconds")
@@ -103,8 +103,15 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
-def find_metrics(names: Sequence[str], fields: frozenset[str], kinds: frozenset[str]) -> tuple[Metric, ...]:
+def find_metrics(
+    names: Sequence[str],
+    fields: frozenset[str],
+    kinds: frozenset[str],
+    place: Callable[[str], str] = lambda _: "--metrics",
+) -> tuple[Metric, ...]:
     """Look up metrics by name, in the catalogue's order; without any, those default ones that the fields can fill.
+
+    `place` tells where a name was given.
 
     Raises:
         UsageError: for each name that no format in use can fill, with those that can be had.
@@ -118,5 +125,11 @@ def find_metrics(names: Sequence[str], fields: frozenset[str], kinds: frozenset[
     wanted = names or [name for name in DEFAULT_METRICS if name in there_are]
     if unknown := [name for name in wanted if name not in there_are]:
         listed = ", ".join(there_are)
-        raise UsageError(*(f"--metrics: no format in use can fill {name!r}; there are {listed}" for name in unknown))
+        raise UsageError(
+            *(
+                f"{place(name)}: no format in use can fill {name!r}{hint(name.removeprefix(PREFIX), there_are)}; "
+                f"there are {listed}"
+                for name in unknown
+            )
+        )
     return tuple(metric for name, metric in there_are.items() if name in wanted)

@@ -1,21 +1,22 @@
 """The text of the log metrics: Prometheus's text format 0.0.4 and OpenMetrics 1.0.
 
 Strategy: a metric's lines for one label set are fixed but for the labels and the numbers. The fixed pieces are made
-once a scrape; `labels.join(pieces) % numbers` writes all lines of a label set at once. The text comes in parts, so
-that a scrape of a hundred megabytes neither holds the interpreter for long nor needs the memory.
+once a scrape; `labels.join(pieces)` is a label set's template, and one `%` writes all numbers of a batch of label sets.
+The text comes in these batches, so that a scrape of hundreds of megabytes neither holds the interpreter for long nor
+needs the memory.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, chain, starmap
 
 from prometheus_client.utils import floatToGoString
 
 from haproxy_log_exporter.metrics.catalogue import PREFIX, Metric, Way
-from haproxy_log_exporter.metrics.layout import Layout, Slot
+from haproxy_log_exporter.metrics.layout import LANE_BITS, Layout, Slot
 from haproxy_log_exporter.metrics.totals import Snapshot
 
-# Label sets written at a time; some hundred kilobytes of text for histograms.
-_BATCH = 250
+# Bytes written at a time, about: no call in C is to take a millisecond.
+_PART = 200_000
 
 _LABELS = b"\0"  # where the labels go; no label's text holds it, and it is gone before anyone sees it
 
@@ -36,17 +37,21 @@ def _header(metric: Metric, *, open_metrics: bool) -> bytes:
 
 
 def _samples(layout: Layout, slot: Slot, snapshot: Snapshot) -> Iterator[bytes]:
-    lanes, mask = layout.lanes, layout.mask(slot.metric)
-    numbers = _NUMBERS[slot.metric.way]
-    kinds = [layout.kinds[kind] for kind in slot.metric.kinds]
-    pieces = _pieces(slot, labelled=bool(snapshot.texts and snapshot.texts[0]))
-    for start in range(0, len(snapshot.totals), _BATCH):
-        texts, totals = snapshot.texts[start : start + _BATCH], snapshot.totals[start : start + _BATCH]
-        parts = []
-        for text, packed in zip(texts, totals, strict=True):
-            if packed & mask:
-                parts.append(text.replace(b"%", b"%%").join(pieces) % numbers(slot, lanes(packed), kinds))
-        yield b"".join(parts)
+    mask, numbers = layout.mask(slot.metric), _NUMBERS[slot.metric.way]
+    pieces = _pieces(slot, labelled=any(snapshot.texts))
+    average = sum(map(len, snapshot.texts)) // max(1, len(snapshot.texts))
+    at_once = max(1, _PART // (sum(map(len, pieces)) + len(pieces) * average))
+    for start in range(0, len(snapshot.totals), at_once):
+        shown = _shown(snapshot, start, start + at_once, mask)
+        template = b"".join([text.replace(b"%", b"%%").join(pieces) for text, _ in shown])
+        yield template % tuple(numbers(layout, slot, [packed for _, packed in shown]))
+
+
+def _shown(snapshot: Snapshot, start: int, end: int, mask: int) -> list[tuple[bytes, int]]:
+    """List label sets that have lines of the kinds in a mask, or are certain to, each with its total."""
+    label_sets = enumerate(zip(snapshot.texts[start:end], snapshot.totals[start:end], strict=True), start)
+    kinds = snapshot.certain.get
+    return [(text, packed) for place, (text, packed) in label_sets if packed & mask or kinds(place, 0) & mask]
 
 
 def _pieces(slot: Slot, *, labelled: bool) -> list[bytes]:
@@ -68,25 +73,34 @@ def _pieces(slot: Slot, *, labelled: bool) -> list[bytes]:
     return text.encode().split(_LABELS) if labelled else [text.encode()]
 
 
-def _lines(_slot: Slot, values: Sequence[int], kinds: Sequence[int]) -> tuple[int, ...]:
-    return (sum(values[kind] for kind in kinds),)
+def _lines(layout: Layout, slot: Slot, totals: Sequence[int]) -> list[int]:
+    return [*map(sum, zip(*(layout.lines(kind, totals) for kind in slot.metric.kinds), strict=True))]
 
 
-def _observed(slot: Slot, values: Sequence[int], _kinds: Sequence[int]) -> tuple[float, ...]:
-    counts = [*accumulate(values[slot.lane : slot.sum_lane])]
-    return (*counts, _wide(values, slot.sum_lane) / slot.metric.per_unit, counts[-1])
+def _observed(layout: Layout, slot: Slot, totals: Sequence[int]) -> list[float]:
+    numbers: list[float] = []
+    for *counts, low, high in layout.rows(slot, totals):
+        numbers += accumulate(counts)
+        numbers += (_wide(low, high) / slot.metric.per_unit, numbers[-1])
+    return numbers
 
 
-def _added(slot: Slot, values: Sequence[int], _kinds: Sequence[int]) -> tuple[int, ...]:
-    return (_wide(values, slot.lane),)
+def _added(layout: Layout, slot: Slot, totals: Sequence[int]) -> list[int]:
+    return [*starmap(_wide, layout.rows(slot, totals))]
 
 
-def _counted(slot: Slot, values: Sequence[int], _kinds: Sequence[int]) -> tuple[int, ...]:
-    return tuple(values[slot.lane : slot.lane + len(slot.metric.sources)])
+def _counted(layout: Layout, slot: Slot, totals: Sequence[int]) -> list[int]:
+    return [*chain.from_iterable(layout.rows(slot, totals))]
 
 
-def _wide(values: Sequence[int], lane: int) -> int:
-    return values[lane] | values[lane + 1] << 64
+def _wide(low: int, high: int) -> int:
+    return low | high << LANE_BITS
 
 
-_NUMBERS = {Way.LINES: _lines, Way.OBSERVE: _observed, Way.ADD: _added, Way.FLAG: _counted, Way.ABORT: _counted}
+_NUMBERS: dict[Way, Callable[[Layout, Slot, Sequence[int]], Sequence[float]]] = {
+    Way.LINES: _lines,
+    Way.OBSERVE: _observed,
+    Way.ADD: _added,
+    Way.FLAG: _counted,
+    Way.ABORT: _counted,
+}

@@ -9,7 +9,7 @@ two lanes: no series of lines, however hostile, makes a lane run over into its n
 import re
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -75,6 +75,11 @@ class Layout:
         """What a line adds by being there."""
         return 1 << LANE_BITS * self.kinds[kind]
 
+    def count(self, metric: Metric, packed: int) -> int:
+        """Count the lines that a metric is made of."""
+        lane = (1 << LANE_BITS) - 1
+        return sum(packed >> LANE_BITS * self.kinds[kind] & lane for kind in metric.kinds)
+
     def mask(self, metric: Metric) -> int:
         """Give the bits of which one is set in a total that has lines of a kind which the metric is made of."""
         lane = (1 << LANE_BITS) - 1
@@ -83,6 +88,17 @@ class Layout:
     def lanes(self, packed: int) -> tuple[int, ...]:
         """Unpack all lanes."""
         return self._unpack(packed.to_bytes(self.size, "little"))
+
+    def rows(self, slot: Slot, totals: Iterable[int]) -> Iterator[tuple[int, ...]]:
+        """Unpack a metric's own lanes of many totals."""
+        row = struct.Struct(f"<{_lanes(slot.metric, len(slot.bounds))}Q")
+        shift, mask = LANE_BITS * slot.lane, (1 << 8 * row.size) - 1
+        return row.iter_unpack(b"".join([(packed >> shift & mask).to_bytes(row.size, "little") for packed in totals]))
+
+    def lines(self, kind: str, totals: Iterable[int]) -> list[int]:
+        """Unpack how many lines of a kind each of many totals has."""
+        shift, lane = LANE_BITS * self.kinds[kind], (1 << LANE_BITS) - 1
+        return [packed >> shift & lane for packed in totals]
 
     def contribution(self, field: str, text: bytes | None) -> int:
         """What a field's text, as HAProxy wrote it, adds to the metrics that are made of it."""

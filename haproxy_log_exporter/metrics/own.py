@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.utils import floatToGoString
 
 from haproxy_log_exporter import __version__
-from haproxy_log_exporter.metrics.shown import Shown
+from haproxy_log_exporter.metrics.shown import Reloads, Shown
 
 PREFIX = "haproxy_log_exporter_"
 
@@ -65,13 +65,14 @@ class FlushDurations:
 class OwnState:
     """What the own metrics are made from besides the lines; all of it may be asked from any thread.
 
-    `is_writable` is for the state, where one is kept.
+    `is_writable` is for the state, where one is kept, `reloads` for the configuration file, where there is one.
     """
 
     refused: Callable[[], int]
     now: Callable[[], float]
     flushes: Callable[[], FlushDurations]
     is_writable: Callable[[], bool] | None = None
+    reloads: Callable[[], Reloads | None] = lambda: None
 
 
 class OwnMetrics(CollectorRegistry):
@@ -93,12 +94,18 @@ class OwnMetrics(CollectorRegistry):
         for layout, snapshot in shown.tables:
             for slot in layout.slots:
                 mask = layout.mask(slot.metric)
-                series.add_metric([slot.metric.name], sum(1 for packed in snapshot.totals if packed & mask))
+                series.add_metric([slot.metric.name], snapshot.count(mask))
         yield series
+        yield from self._limits(shown)
         yield self._state.flushes().family()
         if self._state.is_writable:
             help_ = "Whether the state can be written: 1, or 0 while files and the journal wait."
             yield _single("state_writable", help_, self._state.is_writable())
+        if reloads := self._state.reloads():
+            help_ = "Whether the configuration file was right when it was last read: 1, or 0 while an older one counts."
+            yield _single("config_last_reload_successful", help_, reloads.succeeded)
+            help_ = "When the configuration file was last taken over, in seconds since the epoch."
+            yield _single("config_last_reload_success_timestamp_seconds", help_, reloads.moment)
         refused = _counter("http_connections_refused", "Connections closed unanswered, for there were too many.")
         refused.add_metric([], self._state.refused())
         yield refused
@@ -126,6 +133,24 @@ class OwnMetrics(CollectorRegistry):
         for format_, count in shown.parsed.items():
             parsed.add_metric([format_], count)
         return iter((lines, truncated, size, lost, parsed))
+
+    @staticmethod
+    def _limits(shown: Shown) -> Iterator[Metric]:
+        values = _gauge("label_values", "Values that a label has.", "label")
+        most_values = _gauge("label_values_limit", "Values that a label may have.", "label")
+        capped_values = _counter("label_values_capped", "Lines whose value had no place, and became other.", "label")
+        for label, places in shown.labels.items():
+            values.add_metric([label], places.taken)
+            most_values.add_metric([label], places.most)
+            capped_values.add_metric([label], places.capped)
+        most = _gauge("series_limit", "Label sets that a metric may have.", "metric")
+        capped = _counter("series_capped", "Lines whose label set had no place: all labels became other.", "metric")
+        expired = _counter("series_expired", "Label sets that were dropped, for they had no traffic.", "metric")
+        for metric, series in shown.series.items():
+            most.add_metric([metric], series.most)
+            capped.add_metric([metric], series.capped)
+            expired.add_metric([metric], series.expired)
+        return iter((values, most_values, capped_values, most, capped, expired))
 
     def _sources(self) -> Iterator[Metric]:
         dropped = _counter(

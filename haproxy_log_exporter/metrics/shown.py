@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from haproxy_log_exporter.metrics.layout import Layout
-from haproxy_log_exporter.metrics.totals import Snapshot
+from haproxy_log_exporter.metrics.totals import Series, Snapshot
 
 
 @dataclass(slots=True)
@@ -43,6 +43,21 @@ class Condition:
     refused: Mapping[str, int] | None = None  # datagrams and connections, by reason
 
 
+class Reloads(NamedTuple):
+    """How reading the configuration stands: when it last succeeded, in seconds since the epoch, and whether it has."""
+
+    moment: float
+    succeeded: bool = True
+
+
+class Places(NamedTuple):
+    """The places of a label's values: how many are taken, and how many lines had values that have none."""
+
+    taken: int
+    most: int
+    capped: int
+
+
 class Shown(NamedTuple):
     """All that a scrape shows of the lines, of one moment."""
 
@@ -51,3 +66,5 @@ class Shown(NamedTuple):
     parsed: Counter[str]
     conditions: Mapping[str, Condition]
     rejects: Mapping[str, tuple[bytes, ...]] = {}  # the last lines rejected, of each source
+    labels: Mapping[str, Places] = {}
+    series: Mapping[str, Series] = {}
