@@ -12,6 +12,7 @@ DEBIAN_PYTHON := /usr/bin/python3
 DEBIAN_VENV := .venv-debian
 PACKAGES := haproxy rsyslog logrotate prometheus curl openssl nghttp2-client socat python3-venv \
 	python3-prometheus-client python3-watchdog python3-typer python3-rich python3-haproxy-log-analysis python3-zstandard \
+	python3-yaml \
 	python3-pytest python3-pytest-xdist python3-pytest-timeout python3-hypothesis \
 	python3-systemd systemd systemd-journal-remote libsystemd-dev pkgconf gcc libc6-dev python3-dev \
 	libivykis0 libnet1 libwrap0 libjson-c5

@@ -1,6 +1,7 @@
 """`check`: whether options, formats and haproxy.cfg are right, and how much of a log they read."""
 
 import json
+import os
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,14 +9,17 @@ from typing import Any
 
 from haproxy_log_exporter.counting import take_files
 from haproxy_log_exporter.diagnosis import Diagnosis, Stop
-from haproxy_log_exporter.engine import Assembly, Choice, fillable
+from haproxy_log_exporter.effects import describe, describe_lines
+from haproxy_log_exporter.engine import Assembly
 from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.formats import proxy_formats
-from haproxy_log_exporter.haproxy_cfg import HAProxyConfig, Proxy
+from haproxy_log_exporter.given import Given
+from haproxy_log_exporter.haproxy_cfg import Proxy
 from haproxy_log_exporter.messages import printable
 from haproxy_log_exporter.metrics.shown import Shown, Tally
 from haproxy_log_exporter.output import write_text
 from haproxy_log_exporter.pipeline import LONGEST_REJECT
+from haproxy_log_exporter.planning import fillable
 from haproxy_log_exporter.sources.framing import LONGEST_LINE
 
 # Rejected lines that are looked at closely, a hundred thousand a second or so; more are only counted.
@@ -60,19 +64,23 @@ class Rejects:
                 group.examples.setdefault(self.diagnosis.find_cause(line, stop), (line, stop))
 
 
-def check(choice: Choice, config: HAProxyConfig | None, paths: Sequence[str], *, as_json: bool) -> None:
-    """Print what each frontend writes and what its labels are, and how much of the logs is read.
+def check(given: Given, paths: Sequence[str], *, as_json: bool) -> None:
+    """Print what options mean, what each frontend writes and what its labels are, and how much of the logs is read.
 
     Raises:
-        UsageError: with every mistake in formats, labels and metrics.
+        UsageError: with every mistake in formats, labels, metrics and rules.
         OperationError: naming the files that could not be read, after the others were.
     """
+    choice, config = given.choice, given.config
     assembly = Assembly(choice)
     found: dict[str, Any] = {}
     lines: list[str] = []
+    if given.settings.config:
+        found["config"] = describe(given, assembly.metrics)
+        lines += [f"{printable(os.fsencode(given.settings.config))} is right", *describe_lines(found["config"]), ""]
     if config:
         found["proxies"] = [_proxy(proxy) for proxy in config.proxies]
-        lines += _proxy_lines(found["proxies"])
+        lines += [*_proxy_lines(found["proxies"]), _certain_line(assembly), ""]
     problems: list[str] = []
     if paths:
         rejects = Rejects(
@@ -98,6 +106,14 @@ def _proxy(proxy: Proxy) -> dict[str, Any]:
         "formats": [each.preset or each.source for each in proxy.formats],
         "labels": fillable([each for each in formats if each.kind in ("http", "tcp")]).labels(),
     }
+
+
+def _certain_line(assembly: Assembly) -> str:
+    """Tell which series there are before the first line."""
+    assembly.declare()
+    listed = ", ".join(f"{count:,} of {name}" for name, count in assembly.certain.items())
+    of = "frontend_name, backend_name, server_name, status_class"
+    return f"series at 0 from the start: {listed or f'none, for that takes labels which are all among {of}'}"
 
 
 def _proxy_lines(proxies: Sequence[dict[str, Any]]) -> list[str]:

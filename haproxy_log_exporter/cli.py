@@ -10,26 +10,28 @@ from typing import Any, NoReturn, Optional
 import typer
 
 from haproxy_log_exporter import __version__
-from haproxy_log_exporter.configuration import ConfigFiles
-from haproxy_log_exporter.engine import Choice, find_mistakes
 from haproxy_log_exporter.errors import OperationError, UsageError
-from haproxy_log_exporter.formats import Format, configured_formats
-from haproxy_log_exporter.haproxy_cfg import HAProxyConfig
+from haproxy_log_exporter.given import Given, Source
 from haproxy_log_exporter.messages import send_messages
-from haproxy_log_exporter.settings import NOTHING_TO_READ, Settings, default_text, knobs, read_settings
-from haproxy_log_exporter.sockets import are_inherited, inherit_sockets
+from haproxy_log_exporter.settings import default_text, knobs
+from haproxy_log_exporter.sockets import inherit_sockets
 from haproxy_log_exporter.supervision import Supervisor
 
-_FORMATS = ("formats", "haproxy_config", "parser")
-_COUNTING = ("labels", "metrics", "buckets", *_FORMATS, "sample_weight")
+_FORMATS = ("config", "formats", "haproxy_config", "parser")
+_PATHS = ("path_templates", "path_template_files", "path_ids", "path_depth")
+_LIMITS = ("most_values", "most_series", "series_idle")
+_COUNTING = ("labels", "metrics", "buckets", "own_metrics", *_PATHS, *_LIMITS, *_FORMATS, "sample_weight")
 _MESSAGES = ("log_level", "log_format")
 _SERVING = ("listen_address", "telemetry_path")
 _SYSLOG = ("syslog", "allow", "max_connections", "receive_buffer", "tls_certificate", "tls_key", "tls_client_ca")
 _SOURCES = ("files", *_SYSLOG, "unix_mode", "unix_group", "journal", "journal_directory", "stdin")
 
+_JSON = "Print one JSON object."
+
 _WRONG_USAGE = 2
 
 _OPTIONAL_TEXT = Optional[str]  # noqa: UP045 -- typer 0.7 does not know `str | None`
+_OPTIONAL_SWITCH = Optional[bool]  # noqa: UP045 -- the same
 _OPTIONAL_TEXTS = Optional[list[str]]  # noqa: UP045 -- typer 0.7 does not know `| None`
 
 app = typer.Typer(
@@ -43,15 +45,13 @@ app = typer.Typer(
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What a command was given: the settings, what of them says what is counted, and its arguments."""
+class Call:
+    """A command's options, read, how to read them again, and its arguments and own flags."""
 
-    settings: Settings
-    choice: Choice
-    files: ConfigFiles | None
-    config: HAProxyConfig | None
+    given: Given
+    source: Source
     paths: list[str]
-    as_json: bool
+    flags: frozenset[str]
 
 
 def main() -> None:
@@ -76,10 +76,11 @@ def _fail(messages: Sequence[str], status: int) -> NoReturn:
 
 def _option(name: str) -> Any:
     knob = knobs()[name]
-    if knob.is_switch:
-        return typer.Option(False, *knob.flags, help=f"{knob.help} [{knob.variable}]", show_default=False)
     default = default_text(name)
     notes = f" [{knob.variable}]" + (f" [default: {default}]" if default else "")
+    if knob.is_switch:  # what is on can be put off
+        flags = f"{knob.option}/--no-{knob.name}" if default else knob.option
+        return typer.Option(None, flags, help=knob.help + notes, show_default=False)
     return typer.Option(
         [] if knob.repeatable else None, *knob.flags, help=knob.help + notes, metavar=knob.metavar, show_default=False
     )
@@ -98,38 +99,33 @@ _LOGS = Arguments("FILE…", "Finished logs, plain or compressed (gzip, bzip2, x
 
 
 def _command(
-    *names: str, arguments: Arguments | None = None, json: bool = False
-) -> Callable[[Callable[[Given], None]], Callable[[Given], None]]:
-    """Make a command whose options are the named knobs, and --json where it can print so."""
+    *names: str, arguments: Arguments | None = None, **flags: str
+) -> Callable[[Callable[[Call], None]], Callable[[Call], None]]:
+    """Make a command whose options are the named knobs, with flags of its own, each with its help."""
 
-    def decorate(function: Callable[[Given], None]) -> Callable[[Given], None]:
+    def decorate(function: Callable[[Call], None]) -> Callable[[Call], None]:
         parameters = []
         if arguments:
             default: Any = ... if arguments.needed else None
             about = typer.Argument(default, metavar=arguments.metavar, help=arguments.help, show_default=False)
             parameters.append(_parameter("paths", list[str] if arguments.needed else _OPTIONAL_TEXTS, about))
-        if json:
-            parameters.append(_parameter("as_json", bool, typer.Option(False, "--json", help="Print one JSON object.")))
+        for flag, help_ in flags.items():
+            parameters.append(_parameter(flag, bool, typer.Option(False, f"--{flag.replace('_', '-')}", help=help_)))
         for name in names:
             kind: Any = list[str] if knobs()[name].repeatable else _OPTIONAL_TEXT
-            kind = bool if knobs()[name].is_switch else kind
+            kind = _OPTIONAL_SWITCH if knobs()[name].is_switch else kind
             parameters.append(_parameter(name, kind, _option(name)))
 
-        def run(**given: Any) -> None:
-            paths, as_json = given.pop("paths", None) or [], given.pop("as_json", False)
-            given = {name: "true" if value is True else value for name, value in given.items()}
-            texts = {name: [value] if isinstance(value, str) else value or [] for name, value in given.items()}
-            settings, problems = read_settings(texts, os.environ)
-            files = ConfigFiles(settings.haproxy_config) if settings.haproxy_config else None
-            choice, config = _choose(settings, files, problems)
-            if "formats" in names:  # without haproxy.cfg it cannot be told which labels can be filled
-                problems += find_mistakes(choice, formats_alone=bool(files and not config))
-            if "files" in names:
-                problems += _find_missing_sources(settings, say_none=not problems)
-            if problems:
-                raise UsageError(*problems)
-            send_messages(settings.log_level, settings.log_format)
-            function(Given(settings, choice, files, config, [*paths], as_json))
+        def run(**values: Any) -> None:
+            paths = values.pop("paths", None) or []
+            raised = frozenset(flag for flag in flags if values.pop(flag))
+            texts = {name: _texts(value) for name, value in values.items()}
+            source = Source(texts, {**os.environ}, has_sources="files" in names)
+            given = source.read()
+            for warning in given.config.warnings if given.config else ():
+                print(f"haproxy-log-exporter: {warning}", file=sys.stderr)
+            send_messages(given.settings.log_level, given.settings.log_format)
+            function(Call(given, source, [*paths], raised))
 
         run.__name__ = function.__name__
         run.__doc__ = function.__doc__
@@ -141,42 +137,11 @@ def _command(
     return decorate
 
 
-def _find_missing_sources(settings: Settings, *, say_none: bool) -> list[str]:
-    """Tell what is missing to read the sources, or, if it is to be said, that there are none."""
-    problems = []
-    if settings.stdin and sys.stdin is None:  # what is opened first would be taken for it
-        problems.append("--stdin: standard input is closed")
-    if settings.tls_certificate or settings.journal:
-        from haproxy_log_exporter.opening import find_missing  # noqa: PLC0415 -- TLS is slow to load
-
-        problems += find_missing(settings)
-    given = settings.files or settings.syslog or settings.journal or settings.stdin or are_inherited(os.environ)
-    return problems if given or problems or not say_none else [NOTHING_TO_READ]
-
-
-def _choose(settings: Settings, files: ConfigFiles | None, problems: list[str]) -> tuple[Choice, HAProxyConfig | None]:
-    """Say what is to be counted, by haproxy.cfg too; mistakes there are added to the problems."""
-    configured: tuple[Format, ...] = ()
-    config = None
-    if files:
-        try:
-            config = files.read()
-            configured = configured_formats(config)
-            for warning in config.warnings:
-                print(f"haproxy-log-exporter: {warning}", file=sys.stderr)
-        except UsageError as error:
-            problems += error.messages
-            config = None
-    choice = Choice(
-        settings.labels,
-        settings.metrics,
-        settings.buckets,
-        settings.formats,
-        settings.parser,
-        configured,
-        settings.sample_weight,
-    )
-    return choice, config
+def _texts(value: Any) -> list[str]:
+    """Give an option's texts, none where it was not given."""
+    if value is None or value is False or value is True:
+        return [] if value is None else [str(value).lower()]
+    return [value] if isinstance(value, str) else [*value]
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
@@ -199,52 +164,63 @@ def _options(
 
 
 @_command(*_SOURCES, *_COUNTING, "facilities", "start", "state", "state_reset", *_SERVING, *_MESSAGES)
-def serve(given: Given) -> None:
+def serve(call: Call) -> None:
     """Follow log files, syslog, the journal or standard input, and serve the metrics."""
     from haproxy_log_exporter.service import Service, allow_files  # noqa: PLC0415 -- a fast start for the other commands
 
     allow_files()
     supervisor = Supervisor(os.environ, os.getpid())
-    service = Service(given.settings, given.choice, given.files, inherit_sockets(os.environ), supervisor)
+    service = Service(call.given, call.source.read, inherit_sockets(os.environ), supervisor)
     service.stop_on_signals()
     service.run()
 
 
 @_command(*_COUNTING, *_MESSAGES, arguments=_LOGS)
-def count(given: Given) -> None:
+def count(call: Call) -> None:
     """Read finished logs and print the metrics of all of them."""
     from haproxy_log_exporter.counting import count_files  # noqa: PLC0415 -- not needed by the other commands
 
-    count_files(given.choice, given.paths)
+    count_files(call.given.choice, call.paths)
 
 
 @_command(*_FORMATS, *_MESSAGES, arguments=_LOGS)
-def parse(given: Given) -> None:
+def parse(call: Call) -> None:
     """Print one JSON object for each line."""
     from haproxy_log_exporter.counting import parse_files  # noqa: PLC0415 -- not needed by the other commands
 
-    parse_files(given.choice, given.paths)
+    parse_files(call.given.choice, call.paths)
 
 
-@_command(*_COUNTING, *_MESSAGES, arguments=replace(_LOGS, needed=False), json=True)
-def check(given: Given) -> None:
-    """Verify options and haproxy.cfg; of logs, tell how much is read, and why the rest is not."""
+@_command(
+    *_COUNTING,
+    *_MESSAGES,
+    arguments=replace(_LOGS, needed=False),
+    json=_JSON,
+    suggest_templates="Print the templates that fit the logs' paths, for --path-templates.",
+)
+def check(call: Call) -> None:
+    """Verify options and configuration files; of logs, tell how much is read, and why the rest is not."""
+    if "suggest_templates" in call.flags:
+        from haproxy_log_exporter.suggestions import print_templates  # noqa: PLC0415 -- not needed otherwise
+
+        print_templates(call.given.choice, call.paths, as_json="json" in call.flags)
+        return
     from haproxy_log_exporter.checking import check  # noqa: PLC0415 -- not needed by the other commands
 
-    check(given.choice, given.config, given.paths, as_json=given.as_json)
+    check(call.given, call.paths, as_json="json" in call.flags)
 
 
-@_command(arguments=Arguments("FORMAT…", "HAProxy log-format strings, or presets' names."), json=True)
-def explain(given: Given) -> None:
+@_command(arguments=Arguments("FORMAT…", "HAProxy log-format strings, or presets' names."), json=_JSON)
+def explain(call: Call) -> None:
     """Show a log-format string item by item."""
     from haproxy_log_exporter.explaining import explain_formats  # noqa: PLC0415 -- not needed by the other commands
 
-    explain_formats(given.paths, as_json=given.as_json)
+    explain_formats(call.paths, as_json="json" in call.flags)
 
 
 @_command(*_SERVING, *_MESSAGES)
-def demo(given: Given) -> None:
+def demo(call: Call) -> None:
     """Show the whole on replayed lines, without HAProxy."""
     from haproxy_log_exporter.demo import run_demo  # noqa: PLC0415 -- not needed by the other commands
 
-    run_demo(given.settings)
+    run_demo(call.given.settings)

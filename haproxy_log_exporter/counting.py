@@ -4,18 +4,21 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from io import BufferedReader, FileIO
 from itertools import chain
 
-from haproxy_log_exporter.engine import Choice, build_pipeline, compile_all
+from haproxy_log_exporter.choice import Choice
+from haproxy_log_exporter.engine import build_pipeline
 from haproxy_log_exporter.errors import OperationError
+from haproxy_log_exporter.fullness import FullnessLog
 from haproxy_log_exporter.logformat.wrappers import Unwrapper
 from haproxy_log_exporter.metrics.exposition import render
-from haproxy_log_exporter.metrics.shown import Tally
+from haproxy_log_exporter.metrics.shown import Shown
 from haproxy_log_exporter.output import write_bytes
 from haproxy_log_exporter.pipeline import MOST_PENDING, Pipeline
+from haproxy_log_exporter.planning import compile_all
 from haproxy_log_exporter.records import Parsed, Parser, as_json
 from haproxy_log_exporter.sources.compressed import Readable, decompress, is_compressed, read_block
 from haproxy_log_exporter.sources.framing import BLOCK, LONGEST_LINE, LineBuffer, Lines
@@ -33,10 +36,11 @@ def count_files(choice: Choice, paths: Sequence[str]) -> None:
     pipeline = build_pipeline(choice)
     problems: list[str] = []
     take_files(pipeline, paths, problems)
+    FullnessLog().look_at(pipeline)
     shown = pipeline.shown()
     for part in render(shown.tables, open_metrics=False):
         write_bytes(part)
-    _report(shown.tallies)
+    _report(shown)
     if problems:
         raise OperationError("; ".join(problems))
 
@@ -145,9 +149,21 @@ def _bar(paths: Sequence[str]) -> Iterator[Progress]:
         yield lambda count: progress.advance(task, count)
 
 
-def _report(tallies: Mapping[str, Tally]) -> None:
-    """Say on standard error what was not counted."""
-    for path, tally in tallies.items():
+def _report(shown: Shown) -> None:
+    """Say on standard error what was not counted, or not by itself."""
+    lost = [
+        f"--max-label-values: {places.capped} lines count as other, for their {label} had no place"
+        for label, places in shown.labels.items()
+        if places.capped
+    ]
+    lost += [
+        f"--max-series: {series.capped} lines of {metric} count as other in all labels"
+        for metric, series in shown.series.items()
+        if series.capped
+    ]
+    for message in lost:
+        print(f"haproxy-log-exporter: {message}", file=sys.stderr)
+    for path, tally in shown.tallies.items():
         if tally.rejected or tally.truncated:
             counted = f"{tally.counted} counted ({tally.truncated} of them cut)"
             rest = f"{tally.notices} notices, {tally.rejected} rejected"

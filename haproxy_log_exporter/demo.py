@@ -15,9 +15,11 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from haproxy_log_exporter.address import Address
-from haproxy_log_exporter.engine import Choice
+from haproxy_log_exporter.choice import Choice
+from haproxy_log_exporter.given import Given
+from haproxy_log_exporter.optionvalues import SyslogURL
 from haproxy_log_exporter.service import Service
-from haproxy_log_exporter.settings import Settings, SyslogURL
+from haproxy_log_exporter.settings import Settings
 
 LINES_PER_SECOND = 200
 _STEP_SECONDS = 0.05
@@ -61,7 +63,7 @@ def run_demo(settings: Settings) -> None:
         log.touch()
         target = SyslogURL("udp://127.0.0.1:0", "udp", Address("127.0.0.1", 0))
         shop = replace(settings, files=(str(log),), syslog=(target,))
-        service = Service(shop, Choice(_LABELS, _METRICS, settings.buckets))
+        service = Service(Given(shop, Choice(_LABELS, _METRICS, settings.buckets)))
         replay = _Replay(log)
 
         def begin() -> None:

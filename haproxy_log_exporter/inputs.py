@@ -59,11 +59,17 @@ class Inputs:
             self._sources.append(self.files)
         self._syslog = make_syslog(self._settings, inherited, certificates, kept)
         self._sources += [*self._syslog, *make_journals(self._settings, kept), *make_stdin(self._settings)]
-        facilities = compile_facilities(self._settings.facilities) if self._settings.facilities else None
         for source in self._sources:
-            wanted = None if source is self.files else facilities
             for name in source.names:
-                self.intakes[name] = self._pipeline.intake(name, wanted, one_sender=source.one_sender)
+                self.intakes[name] = self._pipeline.intake(name, one_sender=source.one_sender)
+        self.set_facilities(self._settings.facilities)
+
+    def set_facilities(self, names: Sequence[str]) -> None:
+        """Of syslog, read these facilities alone from now on, or all where there are none."""
+        facilities = compile_facilities(names) if names else None
+        for source in self._sources:
+            for name in source.names:
+                self.intakes[name].facilities = None if source is self.files else facilities
 
     def _check_held(self) -> None:
         for stream, held in self._held.items():

@@ -6,7 +6,8 @@ from socket import SOCK_DGRAM, SOCK_STREAM, socket
 
 from haproxy_log_exporter.errors import UsageError
 from haproxy_log_exporter.marks import Kept, Streams
-from haproxy_log_exporter.settings import Settings, SyslogURL
+from haproxy_log_exporter.optionvalues import SyslogURL
+from haproxy_log_exporter.settings import Settings
 from haproxy_log_exporter.sockets import InheritedSockets
 from haproxy_log_exporter.sources.datagram import DatagramSource
 from haproxy_log_exporter.sources.journal import JournalSource, load_binding

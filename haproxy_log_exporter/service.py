@@ -10,18 +10,18 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from haproxy_log_exporter.configuration import ConfigFiles
-from haproxy_log_exporter.engine import Assembly, Choice, compile_all
 from haproxy_log_exporter.errors import OperationError, UsageError
 from haproxy_log_exporter.flushing import Flusher
-from haproxy_log_exporter.formats import configured_formats, with_former
+from haproxy_log_exporter.fullness import FullnessLog
+from haproxy_log_exporter.given import Given
 from haproxy_log_exporter.inputs import Inputs
 from haproxy_log_exporter.metrics.own import OwnMetrics, OwnState
 from haproxy_log_exporter.opening import find_certificates
 from haproxy_log_exporter.pipeline import MOST_PENDING
-from haproxy_log_exporter.records import Parser, line_time
+from haproxy_log_exporter.records import line_time
 from haproxy_log_exporter.rejects import RejectsLog
-from haproxy_log_exporter.settings import NOTHING_TO_READ, Settings
+from haproxy_log_exporter.reloading import Again, Reloader, tell_stays
+from haproxy_log_exporter.settings import NOTHING_TO_READ
 from haproxy_log_exporter.sockets import InheritedSockets
 from haproxy_log_exporter.sources.framing import BLOCK
 from haproxy_log_exporter.sources.tail import SCAN_SECONDS
@@ -31,6 +31,9 @@ from haproxy_log_exporter.supervision import Supervisor
 from haproxy_log_exporter.web.server import Served, WebServer
 
 logger = logging.getLogger(__name__)
+
+# For what was counted to be kept before all else is read again.
+_RELOAD_SECONDS = 5.0
 
 # What was read shows so many seconds later at the latest.
 FLUSH_SECONDS = 1.0
@@ -68,33 +71,30 @@ class Service:
 
     def __init__(
         self,
-        settings: Settings,
-        choice: Choice,
-        config: ConfigFiles | None = None,
+        given: Given,
+        again: Again | None = None,
         inherited: InheritedSockets | None = None,
         supervisor: Supervisor | None = None,
     ) -> None:
-        """Build all parts; open nothing yet. `config` is haproxy.cfg, from which the choice's formats were read.
+        """Build all parts; open nothing yet. `again` reads once more what was given.
 
         Of the sockets that are `inherited`, one may be for the metrics, the others are sources.
 
         Raises:
-            UsageError: with every mistake in formats, labels and metrics, or certificates.
+            UsageError: with every mistake in formats, labels, metrics and rules, or certificates.
         """
-        self._settings = settings
-        self._assembly = Assembly(choice)
-        self.pipeline = self._assembly.pipeline
-        self._config = config
-        self._configured = self._former = choice.configured
+        settings = self._settings = given.settings
+        self._state = State(settings.state) if settings.state else None
+        self._reloader = Reloader(given, again, self._state)
+        self.pipeline = self._reloader.pipeline
         self._certificates = find_certificates(settings)
         if self._certificates:
             self._certificates.load()
         self._inherited = inherited or InheritedSockets([])
         self._supervisor = supervisor or Supervisor({}, 0)
-        self._state = State(settings.state) if settings.state else None
         self.inputs = Inputs(settings, self.pipeline, self._state)
-        self._parser = Parser(compile_all(choice))
         self._rejects = RejectsLog(time.monotonic)
+        self._fullness = FullnessLog()
         self._flusher = Flusher(self.pipeline, self._state, lambda: self.web.refused)
         self.web = WebServer(
             settings.listen_address, self._served(), self._inherited.take("http", settings.listen_address)
@@ -105,6 +105,8 @@ class Service:
         self._stopping = False
         self._asked_to_stop = 0.0
         self._reloading = False
+        self._reload_at = 0.0
+        self._is_reload_put_off = False
         self._next_flush = 0.0
         self._active_until = 0.0
 
@@ -114,6 +116,7 @@ class Service:
             time.time,
             lambda: self._flusher.flushes,
             (lambda: not self._flusher.problem) if self._state else None,
+            lambda: self._reloader.reloads,
         )
         return Served(
             telemetry_path=self._settings.telemetry_path,
@@ -179,7 +182,7 @@ class Service:
         self._selector.register(self._wake, selectors.EVENT_READ)
         if self._state:
             self._state.start(reset=self._settings.state_reset)
-            self._state.restore(self._assembly.tables)
+        self._reloader.start()
         self.inputs.make(self._inherited, self._certificates)
         if self.inputs.are_over:
             raise UsageError(NOTHING_TO_READ)
@@ -202,9 +205,11 @@ class Service:
         if self.inputs.files and any(name in sizes for name in self.inputs.files.names):
             self._poll_files(now)
         is_due = (now >= self._next_flush or self.pipeline.pending > MOST_PENDING) and not self._flusher.is_busy
-        if is_due or self._reloading:
-            self._reload_if_changed()
-        if is_due:
+        if self._reloading and now >= self._reload_at and not self._flusher.is_busy:
+            self._reload()
+        elif is_due and self._reloader.has_changed():
+            self._reloader.read_haproxy_config()
+        if is_due and not self._flusher.is_busy:
             self._flush()
         elif self.pipeline.pending > MOST_PENDING:
             self.pipeline.fold()
@@ -249,27 +254,47 @@ class Service:
             tally = intake.tally
             self._rejects.look_at(name, intake)
             if tally.newest:
-                moment = line_time(self._parser.parse(tally.newest.rstrip(b"\n")))
+                moment = line_time(self._reloader.parser.parse(tally.newest.rstrip(b"\n")))
                 tally.newest_time = tally.newest_time if moment is None else moment
                 tally.newest = b""
+        self._fullness.look_at(self.pipeline)
         conditions = self.inputs.conditions()
         kept = self.inputs.kept() if self._state else {}
         self._flusher.begin(conditions, kept, self.inputs.since, self._set_wake)
         self._next_flush = began + FLUSH_SECONDS
 
-    def _reload_if_changed(self) -> None:
-        """Read haproxy.cfg again where it has changed, on SIGHUP the certificates too.
-
-        What is broken is told, and what was read before stays.
-        """
-        asked, self._reloading = self._reloading, False
-        if asked:
-            self._supervisor.reloading()
+    def _reload(self) -> None:
+        """Read all files again; what is broken is told, and what was read before stays."""
+        self._reloading = False
+        self._supervisor.reloading()
+        if not self._is_reload_put_off:
             self._reload_certificates()
-        if self._config and (asked or self._config.has_changed()):
-            self._reload_config(self._config)
-        if asked:
-            self._supervisor.ready()
+        if self._reloader.reads_options:
+            self._reload_options()
+        else:
+            self._reloader.read_haproxy_config()
+        self._supervisor.ready()
+
+    def _reload_options(self) -> None:
+        """Read options again once all that was counted is kept; while the state cannot be written, that has to wait."""
+        try:
+            if not self._flusher.failure:
+                self._flush()
+                if self._flusher.settle(_RELOAD_SECONDS) and not self._flusher.failure:
+                    if settings := self._reloader.read_all():
+                        self.inputs.set_facilities(settings.facilities)
+                    self._is_reload_put_off = False
+                    return
+        except OperationError as error:
+            self._put_off_reload(str(error))
+        else:
+            self._put_off_reload(self._flusher.problem)
+
+    def _put_off_reload(self, problem: str) -> None:
+        if not self._is_reload_put_off:
+            logger.error("the configuration is read again once the state can be written: %s", problem)
+        self._is_reload_put_off = True
+        self._reloading, self._reload_at = True, time.monotonic() + FLUSH_SECONDS
 
     def _reload_certificates(self) -> None:
         if not self._certificates:
@@ -277,26 +302,9 @@ class Service:
         try:
             self._certificates.load()
         except UsageError as error:
-            _tell_stays("the certificate is not exchanged", error)
+            tell_stays("the certificate is not exchanged", error)
         else:
             logger.info("the certificate was read again")
-
-    def _reload_config(self, files: ConfigFiles) -> None:
-        try:
-            config = files.read()
-            found = configured_formats(config)
-            former = self._configured if found != self._configured else self._former
-            choice = self._assembly.exchange(with_former(found, former))
-        except UsageError as error:
-            _tell_stays("haproxy.cfg is not taken over", error)
-            return
-        self._configured, self._former = found, former
-        self._parser = Parser(compile_all(choice))
-        for warning in config.warnings:
-            logger.warning("%s", warning)
-        for label in self._assembly.unfilled:
-            logger.warning("the label %s is empty from now on: no format in use can fill it", label)
-        logger.info("haproxy.cfg was read again: %d formats", len(found))
 
     def _status(self) -> str:
         """Say for people how things stand."""
@@ -333,8 +341,3 @@ class Service:
         wake, self._wake = self._wake, None
         if wake and not self._flusher.is_busy:  # else the commit's end would wake whoever has the descriptor then
             wake.close()
-
-
-def _tell_stays(what: str, error: UsageError) -> None:
-    for message in error.messages:
-        logger.error("%s, what was read before stays: %s", what, message)

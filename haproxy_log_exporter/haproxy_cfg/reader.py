@@ -14,10 +14,12 @@ from haproxy_log_exporter.haproxy_cfg.keywords import (
     NOT_READ,
     PRESET_VARIABLES,
     SECTIONS,
+    SERVER_SECTIONS,
     VARIABLES,
 )
 from haproxy_log_exporter.haproxy_cfg.proxies import Section, list_proxies, list_warnings
 from haproxy_log_exporter.haproxy_cfg.records import HAProxyConfig
+from haproxy_log_exporter.haproxy_cfg.routes import MOST_ROUTES, Wiring, find_routes, read_name
 from haproxy_log_exporter.haproxy_cfg.settings import Settings, change, concerns, merge, unique
 from haproxy_log_exporter.haproxy_cfg.words import Words, split_line
 from haproxy_log_exporter.haproxy_cfg.worlds import (
@@ -48,8 +50,13 @@ def read_config(files: Sequence[tuple[str, str]], environment: Mapping[str, str]
     if mistakes := unique(reader.mistakes):
         more = [f"and {len(mistakes) - MOST_MISTAKES} more mistakes"] if len(mistakes) > MOST_MISTAKES else []
         raise UsageError(*mistakes[:MOST_MISTAKES], *more)
-    proxies = tuple(list_proxies(reader.world.sections.values()))
-    return HAProxyConfig(proxies, unique([*reader.warnings, *list_warnings(proxies)]))
+    sections = reader.world.sections.values()
+    proxies = tuple(list_proxies(sections))
+    routes = find_routes(proxies, sections, reader.wirings.values())
+    warnings = [*reader.warnings, *list_warnings(proxies)]
+    if len(routes) > MOST_ROUTES:
+        warnings.append(f"only {MOST_ROUTES} combinations of a frontend, a backend and a server are known beforehand")
+    return HAProxyConfig(proxies, unique(warnings), routes[:MOST_ROUTES])
 
 
 class _Reader:
@@ -57,6 +64,7 @@ class _Reader:
 
     def __init__(self, variables: Variables) -> None:
         self.world = World((variables,))
+        self.wirings: dict[Key, Wiring] = {}
         self.blocks: list[Block] = []
         self.mistakes: list[str] = []
         self.warnings: list[str] = []
@@ -105,12 +113,8 @@ class _Reader:
         """Split the line under each of the environments."""
         if "$" not in self.line:
             return (split_line(self.line, {}),) * len(self.world.environments)
-        section = self.world.sections[self.world.current[0]] if self.world.current else None
-        facts = {
-            ".FILE": self.name,
-            ".LINE": str(self.number),
-            ".SECTION": (section.name or section.keyword) if section else "",
-        }
+        names = (name or self.world.sections[place, name].keyword for place, name in self.world.current)
+        facts = {".FILE": self.name, ".LINE": str(self.number), ".SECTION": next(names, "")}
         return tuple(split_line(self.line, {**variables, **facts}) for variables in self.world.environments)
 
     def _macro(self, keyword: str) -> None:
@@ -139,9 +143,10 @@ class _Reader:
         self.world.current = ()
         if keyword in NOT_READ:
             self._warn_unread(keyword)
-        if keyword not in ("defaults", "global", *LOGGING_SECTIONS):
+        if keyword not in ("defaults", "global", *LOGGING_SECTIONS, *SERVER_SECTIONS):
             return
-        self.world.current = unique(key for words in unique(readings) for key in self._open(keyword, words))
+        begin = self._open_backend if keyword == "backend" else self._open
+        self.world.current = unique(key for words in unique(readings) for key in begin(keyword, words))
         if keyword == "defaults":
             self.world.defaults = self.world.current
             self.world.templates += self.world.current
@@ -168,7 +173,20 @@ class _Reader:
                 return ()
         key = (self.place, name)
         self.world.sections[key] = Section(keyword, name, self.place, settings)
+        self._wire(key, keyword, words)
         return (key,)
+
+    def _open_backend(self, keyword: str, words: Words) -> Sequence[Key]:
+        """Begin a section that says nothing about logging, so that it does not matter what is wrong with it."""
+        key = (self.place, "".join(words.words[1:2]))
+        if words.mistake or not key[1]:
+            return ()
+        self._wire(key, keyword, words)
+        return (key,)
+
+    def _wire(self, key: Key, keyword: str, words: Words) -> None:
+        if name := read_name(words, 1):
+            self.wirings[key] = Wiring(keyword, name)
 
     def _named(self, name: str) -> Settings:
         """Give what holds in the defaults sections of a name, which must stand before."""
@@ -181,7 +199,7 @@ class _Reader:
         return merge(named or [Settings()])
 
     def _set_variables(self, readings: Sequence[Words]) -> None:
-        if not any(self.world.sections[key].keyword == "global" for key in self.world.current):
+        if not any(section.keyword == "global" for section in self._sections().values()):
             return
         for mistake in unique(words.mistake for words in readings if words.mistake):
             self._complain(mistake.show(self.line))
@@ -198,7 +216,9 @@ class _Reader:
     def _set(self, readings: Sequence[Words]) -> None:
         """Apply a line to the sections that it may belong to; where that is not certain, it is an alternative."""
         for key in self.world.current:
-            section = self.world.sections[key]
+            for words in readings if key in self.wirings else ():
+                self.wirings[key].add(words)
+        for key, section in self._sections().items():
             if section.keyword == "global":
                 continue
             changed = [self._change(section.settings, words) for words in unique(readings)]
@@ -206,11 +226,17 @@ class _Reader:
                 changed.insert(0, section.settings)
             self.world.sections[key] = replace(section, settings=merge(changed))
 
+    def _sections(self) -> dict[Key, Section]:
+        """Give the sections that the line may belong to, but backends."""
+        return {key: self.world.sections[key] for key in self.world.current if key in self.world.sections}
+
     def _change(self, settings: Settings, words: Words) -> Settings:
         negated = words.words[:1] in (("no",), ("default",))
         bare = words.words[1:] if negated else words.words
         if bare[:1] == ("log-format-sd",):
             self._warn_unread(bare[0])
+        if words.words[:1] == ("default_backend",):
+            return replace(settings, default_backends=(read_name(words, 1),))
         if not concerns(bare, LOGGING):
             return settings
         if words.mistake:

@@ -44,8 +44,22 @@ class Proxy:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """What the lines of a frontend or listen section can name: a backend and its server, or <NOSRV> for none.
+
+    `kind` is that of the lines, http or tcp.
+    """
+
+    frontend: str
+    kind: str
+    backend: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
 class HAProxyConfig:
-    """All proxies that log, in their order, and what is worth telling but stops nothing."""
+    """All proxies that log, in their order, what is worth telling but stops nothing, and all routes that are known."""
 
     proxies: tuple[Proxy, ...]
     warnings: tuple[str, ...]
+    routes: tuple[Route, ...]

@@ -30,13 +30,15 @@ class Chosen(NamedTuple):
 class Settings:
     """What holds for a section: of each setting all values that may be in force, as the arms of an `.if` differ.
 
-    None is a format that nobody set. No captures at all means that there are too many alternatives.
+    None is a format or a backend that nobody set; an empty backend is one whose name is not known. No captures at all
+    means that there are too many alternatives.
     """
 
     modes: tuple[str, ...] = ("tcp",)
     formats: tuple[Chosen | None, ...] = (None,)
     errors: tuple[Chosen | None, ...] = (None,)
     captures: tuple[Slots, ...] = (Slots(),)
+    default_backends: tuple[str | None, ...] = (None,)
 
 
 def merge(alternatives: Iterable[Settings]) -> Settings:
@@ -51,6 +53,7 @@ def merge(alternatives: Iterable[Settings]) -> Settings:
         unique(chosen for each in settings for chosen in each.formats),
         unique(chosen for each in settings for chosen in each.errors),
         captures if known else (),
+        unique(backend for each in settings for backend in each.default_backends),
     )
 
 

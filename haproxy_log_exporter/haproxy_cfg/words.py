@@ -42,12 +42,13 @@ class Words:
     """The words of a line, up to its mistake where there is one.
 
     They end before the first empty one, for no keyword of HAProxy's looks further. `unset` are the variables that were
-    asked for and had neither value nor default.
+    asked for and had neither value nor default, `incomplete` the numbers of the words that lack them.
     """
 
     words: tuple[str, ...]
     unset: tuple[str, ...] = ()
     mistake: Mistake | None = None
+    incomplete: tuple[int, ...] = ()
 
 
 def split_line(line: str, variables: Mapping[str, str]) -> Words:
@@ -59,7 +60,7 @@ def split_line(line: str, variables: Mapping[str, str]) -> Words:
     except _MistakeError as error:
         mistake = error.mistake
     words = (word.partition("\0")[0] for word in (*splitter.words, splitter.word))
-    return Words(tuple(takewhile(bool, words)), tuple(splitter.unset), mistake)
+    return Words(tuple(takewhile(bool, words)), tuple(splitter.unset), mistake, tuple(splitter.incomplete))
 
 
 class _MistakeError(Exception):
@@ -80,6 +81,7 @@ class _Splitter:
         self.word = ""
         self.words: list[str] = []
         self.unset: list[str] = []
+        self.incomplete: list[int] = []
         self.brought = 0
 
     def read(self) -> None:
@@ -157,6 +159,7 @@ class _Splitter:
             value = default if value is None else value
         if value is None:
             self.unset.append(name)
+            self.incomplete.append(len(self.words))
             return
         self.brought += len(value)
         if self.brought > LONGEST:

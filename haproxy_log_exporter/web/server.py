@@ -255,7 +255,8 @@ def _takes_gzip(accept_encoding: str) -> bool:
 
 
 def _gzip(parts: Iterable[bytes]) -> Iterator[bytes]:
-    compressor = zlib.compressobj(level=1, wbits=31)  # 31: a gzip header
+    # 31: a gzip header. The text repeats itself so much that less memory, which stays in the core's cache, is faster.
+    compressor = zlib.compressobj(level=1, wbits=31, memLevel=6)
     for part in parts:
         yield compressor.compress(part)
     yield compressor.flush()

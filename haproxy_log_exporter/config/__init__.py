@@ -1,0 +1,1 @@
+"""The configuration file and other descriptions in YAML: texts in, what they say and where out."""
