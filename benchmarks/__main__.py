@@ -8,6 +8,8 @@ from benchmarks.datagrams import receive_datagrams, receive_for_long
 from benchmarks.following import follow_busy_file, follow_quiet_file
 from benchmarks.formats import read_formats
 from benchmarks.keeping import keep_state
+from benchmarks.paths import rewrite_paths
+from benchmarks.scanners import count_scanners
 from benchmarks.scrape import render_series
 from benchmarks.streams import receive_streams
 
@@ -21,6 +23,8 @@ _PARTS = {
     "idle": follow_quiet_file,
     "tail": follow_busy_file,
     "state": keep_state,
+    "paths": rewrite_paths,
+    "scanners": count_scanners,
 }
 
 

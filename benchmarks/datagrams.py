@@ -3,11 +3,12 @@
 import multiprocessing
 import os
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 
 from benchmarks.corpus import make_corpus
-from benchmarks.counting import LABELS, METRICS
+from benchmarks.counting import EACH_PATH, LABELS, METRICS
 from benchmarks.figures import Figures, Series, count_series, scrape_figures
 from benchmarks.loads import Load, send_datagrams
 from benchmarks.processes import cpu_seconds
@@ -33,7 +34,7 @@ _LONG_RUNS: tuple[tuple[str, int, dict[str, str]], ...] = (
 
 _OPTIONS = {
     "the default labels": (),
-    "by path, two histograms": ("-l", LABELS, "--metrics", METRICS),
+    "by path, two histograms": ("-l", LABELS, "--metrics", METRICS, *EACH_PATH),
 }
 
 
@@ -56,7 +57,7 @@ def receive_datagrams(lines: int) -> None:
                 with serving("--syslog", "udp://127.0.0.1:0", *options) as exporter:
                     computed = cpu_seconds(exporter.process.pid)
                     sending = pool.submit(send_datagrams, corpus, exporter.syslog_port, _COUNT, rate)
-                    watched = _watch(exporter, sending, _COUNT)
+                    watched = watch_datagrams(exporter, sending, _COUNT, {})
                     load = sending.result()
                     computed = cpu_seconds(exporter.process.pid) - computed
                 rows.append(_row(title, load, watched, computed))
@@ -73,13 +74,13 @@ def receive_for_long(lines: int) -> None:
     """Send steadily to an exporter with many series and print what arrived."""
     corpus, count = str(make_corpus(lines)), _LONG_SECONDS * _LONG_RATE
     rows, missing, slowest = [], 0, float(_LONG_RATE)
-    options = ("-l", LABELS, "--metrics", _LONG_METRICS)
+    options = ("-l", LABELS, "--metrics", _LONG_METRICS, *EACH_PATH)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         for title, label_sets, headers in _LONG_RUNS:
             with serving("--syslog", "udp://127.0.0.1:0", *options) as exporter:
                 computed = cpu_seconds(exporter.process.pid)
                 sending = pool.submit(send_datagrams, corpus, exporter.syslog_port, count, _LONG_RATE, label_sets)
-                watched = _watch(exporter, sending, count, **headers)
+                watched = watch_datagrams(exporter, sending, count, headers)
                 load = sending.result()
                 computed = cpu_seconds(exporter.process.pid) - computed
                 others = os.getloadavg()[0]
@@ -96,8 +97,10 @@ def receive_for_long(lines: int) -> None:
     print_target("datagrams lost at many series", missing, 0, at_most=True)
 
 
-def _watch(exporter: Exporter, sending: "Future[Load]", count: int, **headers: str) -> Watched:
-    """Scrape every second until all that was sent has been accounted for, or nothing more comes.
+def watch_datagrams(
+    exporter: Exporter, sending: "Future[Load]", count: int, headers: Mapping[str, str], every: float = _SCRAPE_SECONDS
+) -> Watched:
+    """Scrape now and then until all that was sent has been accounted for, or nothing more comes.
 
     What was read shows at the next flush, up to a second later: two scrapes alike may be of one flush.
     """
@@ -112,7 +115,7 @@ def _watch(exporter: Exporter, sending: "Future[Load]", count: int, **headers: s
         if sent_all and (known == count or alike > _SCRAPES_ALIKE):
             return Watched(figures, scrapes, longest)
         before = known
-        time.sleep(max(0.0, _SCRAPE_SECONDS - (time.monotonic() - began)))
+        time.sleep(max(0.0, every - (time.monotonic() - began)))
 
 
 def _row(title: str, load: Load, watched: Watched, computed: float) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from benchmarks.corpus import make_corpus, read_lines
-from benchmarks.counting import LABELS, METRICS
+from benchmarks.counting import EACH_PATH, LABELS, METRICS
 from benchmarks.figures import scrape_figures
 from benchmarks.loads import append_lines
 from benchmarks.processes import cpu_seconds
@@ -44,7 +44,7 @@ def follow_busy_file(lines: int) -> None:
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         for title, options in (
             ("default labels", ()),
-            ("by path, two histograms", ("-l", LABELS, "--metrics", METRICS)),
+            ("by path, two histograms", ("-l", LABELS, "--metrics", METRICS, *EACH_PATH)),
         ):
             log = Path(folder) / "haproxy.log"
             log.write_bytes(b"")

@@ -9,12 +9,12 @@ from pathlib import Path
 from random import Random
 
 from benchmarks.corpus import make_corpus
-from benchmarks.counting import LABELS, METRICS
+from benchmarks.counting import EACH_PATH, LABELS, METRICS
 from benchmarks.processes import run_pinned
 from benchmarks.report import print_table, print_target
 from haproxy_log_exporter.metrics.catalogue import DEFAULT_BUCKETS, find_metrics
 from haproxy_log_exporter.metrics.layout import Layout
-from haproxy_log_exporter.metrics.totals import Change, Table
+from haproxy_log_exporter.metrics.totals import Table
 from haproxy_log_exporter.state import Commit, State
 from tests.services import line, make_service, running
 from tests.support import command, serving, wait_until
@@ -56,11 +56,11 @@ def _measure_commits(path: Path) -> None:
         seconds = []
         for places in _draws(random, count):
             one = table.layout.line("http") + table.layout.contribution("time_response", b"%d" % random.randrange(999))
-            change = Change(table, dict.fromkeys(places, one), len(table))
+            change = table.change(dict.fromkeys(places, one), time.time())
             began = time.perf_counter()
             state.commit(Commit([change], {}, {}))
             seconds.append(time.perf_counter() - began)
-            table.add(change.grown, change.size)
+            table.apply(change)
         state.stop()
         best = 1000 * min(seconds[1:])
         rows.append((title, f"{best:.1f}", f"{1000 * max(seconds[1:]):.1f}"))
@@ -82,7 +82,7 @@ def _measure_start(folder: Path) -> None:
     with log.open("wb") as file:
         file.writelines(line(path=f"/books/{number:06d}.html") for number in range(_SERIES))
     options = (
-        *("--file", log, "--start", "beginning", "--state", folder / "state", "-l", "http_request_path"),
+        *("--file", log, "--start", "beginning", "--state", folder / "state", "-l", "http_request_path", *EACH_PATH),
         *("--metrics", "response_duration_seconds"),
     )
     with serving(*options) as exporter:
@@ -105,7 +105,7 @@ def _measure_start(folder: Path) -> None:
 def _measure_backlog(corpus: Path, lines: int, folder: Path) -> None:
     """Read a log in turns: `count`, and `serve` without a state and with one, each in a process of its own."""
     seconds: dict[str, list[float]] = {"count": [], "serve": [], "serve --state": []}
-    counting = command("count", "-l", LABELS, "--metrics", METRICS, corpus)
+    counting = command("count", "-l", LABELS, "--metrics", METRICS, *EACH_PATH, corpus)
     for number in range(_ROUNDS):
         seconds["count"].append(run_pinned(counting, corpus, folder / "output").seconds)
         seconds["serve"].append(_read_backlog(corpus, lines))
@@ -127,7 +127,8 @@ def _read_backlog(corpus: Path, lines: int, state: Path | None = None) -> float:
 def _time_service(corpus: str, lines: int, *state: str) -> float:
     """Tell how long a service takes from its start until all lines of a log are shown."""
     texts = {"files": [corpus], "start": ["beginning"], "labels": [LABELS], "metrics": [METRICS], "state": [*state]}
-    service = make_service(**texts)
+    each_path = {"path_ids": ["false"], "most_values": ["1000000"], "most_series": ["1000000"]}
+    service = make_service(**texts, **each_path)
     began = time.perf_counter()
     with running(service):
         wait_until(

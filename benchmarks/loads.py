@@ -14,12 +14,14 @@ from haproxy_log_exporter.sources.batch import Message, Vector
 # What HAProxy puts before a line whose file has none: facility local0, severity info.
 PRIORITY = b"<134>"
 
-_DISTINCT = 100_000  # lines that are sent over and over
+_DISTINCT = 100_000  # lines that are sent over and over, and so the most label sets
 _AT_ONCE = 64  # datagrams handed to the kernel by one call
 _TICK = 0.0005  # seconds between the calls of a paced load
 
 _PATH = re.compile(rb'"GET \S+')
 _TIMERS = re.compile(rb" [0-9]+/[0-9]+/[0-9]+/[0-9]+/[0-9]+ ")
+_FOUND = re.compile(_TIMERS.pattern + b"200 ")
+_LETTERS = bytes.maketrans(b"0123456789", b"ghijklmnop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,15 @@ def send_datagrams(corpus: str, port: int, count: int, rate: float, label_sets: 
 
 
 def _spread(lines: Sequence[bytes], label_sets: int) -> Iterator[bytes]:
-    """Give each of the first lines a path of its own; let the later ones be these again, with timers of their own."""
-    owners = [_PATH.sub(b'"GET /books/%05d.html' % number, line) for number, line in enumerate(lines[:label_sets])]
+    """Give each of so many lines a path of its own; let the others be these again, with timers of their own.
+
+    The paths have no digits, which might be taken for numbers of something, and each of them is found.
+    """
+    found = [line for line in lines if _FOUND.search(line)]
+    owners = [
+        _PATH.sub(b'"GET /books/%b.html' % (b"%06d" % number).translate(_LETTERS), found[number % len(found)])
+        for number in range(label_sets)
+    ]
     for number, line in enumerate(lines):
         timers = _TIMERS.search(line)
         assert timers, line

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.counting import LABELS, METRICS
-from haproxy_log_exporter.engine import Choice, build_pipeline
+from haproxy_log_exporter.choice import Choice, PathChoice
+from haproxy_log_exporter.engine import build_pipeline
+from haproxy_log_exporter.labels.limits import Limits
 from haproxy_log_exporter.metrics.catalogue import DEFAULT_BUCKETS
 from haproxy_log_exporter.metrics.exposition import render
 from haproxy_log_exporter.pipeline import MOST_PENDING
@@ -35,7 +37,13 @@ def measure_stages(path: str) -> dict[str, float]:
     """Count a log as `count` does, stage by stage."""
     clock = Clock()
     with clock.measure("start"):
-        choice = Choice(tuple(LABELS.split(",")), tuple(METRICS.split(",")), DEFAULT_BUCKETS)
+        choice = Choice(
+            tuple(LABELS.split(",")),
+            tuple(METRICS.split(",")),
+            DEFAULT_BUCKETS,
+            paths=PathChoice(ids=False),
+            limits=Limits(1_000_000, (), 1_000_000),
+        )
         pipeline = build_pipeline(choice)
         intake = pipeline.intake(path)
         buffer = LineBuffer()

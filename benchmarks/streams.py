@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.corpus import make_corpus, read_lines
-from benchmarks.counting import LABELS, METRICS
+from benchmarks.counting import EACH_PATH, LABELS, METRICS
 from benchmarks.figures import scrape_figures
 from benchmarks.loads import PRIORITY
 from benchmarks.processes import cpu_seconds, last_core, on_core, run_pinned
@@ -27,7 +27,7 @@ _SENT_AT_ONCE = 1 << 20
 _FED_AT_ONCE = 1 << 16  # what the source takes of a connection at a time
 _FED = 200_000
 _FRAMINGS = {"newline": False, "octet-counted": True}
-_OPTIONS = ("-l", LABELS, "--metrics", METRICS)
+_OPTIONS = ("-l", LABELS, "--metrics", METRICS, *EACH_PATH)
 
 
 @dataclass(frozen=True, slots=True)
