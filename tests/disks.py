@@ -53,7 +53,9 @@ class Disk(State):
             raise self.bug
         names, committed = {**self._names}, {**self.committed}
         for change in commit.changes:
-            for place, values in change.label_sets():
+            for place in change.dropped:
+                del committed[names.pop(place)]
+            for place, values in change.fresh.items():
                 assert place not in names, "a label set is new twice"
                 names[place] = values[0]
             for place, packed in change.totals():

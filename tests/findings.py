@@ -11,7 +11,9 @@ from typing import NamedTuple
 from rich.cells import cell_len
 
 from haproxy_log_exporter.checking import check
-from haproxy_log_exporter.engine import Choice
+from haproxy_log_exporter.choice import Choice
+from haproxy_log_exporter.given import Given
+from haproxy_log_exporter.settings import Settings
 
 HEADER = b"Nov 20 04:30:27 lb1 haproxy[24562]: "
 LINE = (
@@ -51,7 +53,7 @@ def tell(*paths: Path, formats: Sequence[str] = (), as_json: bool = False) -> st
     """Check logs in this process; give what is told on standard output."""
     output = BytesIO()
     with redirect_stdout(TextIOWrapper(output, "utf-8", write_through=True)):
-        check(Choice((), (), (), (*formats,)), None, [*map(str, paths)], as_json=as_json)
+        check(Given(Settings(), Choice((), (), (), (*formats,))), [*map(str, paths)], as_json=as_json)
         return output.getvalue().decode()
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from haproxy_log_exporter.engine import Choice, build_pipeline
+from haproxy_log_exporter.choice import Choice, PathChoice
+from haproxy_log_exporter.engine import build_pipeline
+from haproxy_log_exporter.labels.limits import Limits
 from haproxy_log_exporter.logformat.wrappers import Unwrapper
 from haproxy_log_exporter.metrics.exposition import render
 from haproxy_log_exporter.metrics.shown import Tally
@@ -34,9 +36,22 @@ CUT = HTTP[:-8]
 NOISE = b"not a line of HAProxy's"
 
 
-def build(*formats: str, labels: Sequence[str] = LABELS, metrics: Sequence[str] = LINE_COUNTERS) -> Pipeline:
+# As many values and label sets as there are.
+UNLIMITED = Limits(10**9, (), 10**9)
+AS_THEY_ARE = PathChoice(ids=False)
+
+
+def build(
+    *formats: str,
+    labels: Sequence[str] = LABELS,
+    metrics: Sequence[str] = LINE_COUNTERS,
+    limits: Limits | None = None,
+    paths: PathChoice | None = None,
+) -> Pipeline:
     """Build a pipeline that counts lines."""
-    return build_pipeline(Choice(tuple(labels), tuple(metrics), ("1",), formats))
+    return build_pipeline(
+        Choice(tuple(labels), tuple(metrics), ("1",), formats, limits=limits or Limits(), paths=paths or PathChoice())
+    )
 
 
 def take(pipeline: Pipeline, *lines: bytes, intake: Intake | None = None) -> Tally:

@@ -5,12 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from haproxy_log_exporter.configuration import ConfigFiles
-from haproxy_log_exporter.engine import Choice
-from haproxy_log_exporter.formats import configured_formats
+from haproxy_log_exporter.given import Source
 from haproxy_log_exporter.metrics.exposition import render
 from haproxy_log_exporter.service import Service
-from haproxy_log_exporter.settings import read_settings
 from tests.support import Exporter, Samples, read_samples, wait_until
 
 REQUESTS = "haproxy_log_requests_total"
@@ -32,20 +29,9 @@ def append(path: Path, *lines: bytes) -> None:
 
 
 def make_service(**texts: list[str]) -> Service:
-    """Make a service from the texts of options, listening on a port of its own choice."""
-    settings, problems = read_settings({"listen_address": ["127.0.0.1:0"], **texts}, {})
-    assert not problems
-    config = ConfigFiles(settings.haproxy_config) if settings.haproxy_config else None
-    choice = Choice(
-        settings.labels,
-        settings.metrics,
-        settings.buckets,
-        settings.formats,
-        settings.parser,
-        configured_formats(config.read()) if config else (),
-        settings.sample_weight,
-    )
-    return Service(settings, choice, config)
+    """Make a service from the texts of options, listening on a port of its own choice; SIGHUP reads them again."""
+    source = Source({"listen_address": ["127.0.0.1:0"], **texts}, {})
+    return Service(source.read(), source.read)
 
 
 @contextmanager

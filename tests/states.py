@@ -16,8 +16,12 @@ from haproxy_log_exporter.metrics.layout import Layout
 from haproxy_log_exporter.metrics.totals import Change, Table
 from haproxy_log_exporter.state import Commit, CounterKey, State
 from tests.support import need
+from tests.tables import shown
 
 BY_NAME = {metric.name: metric for metric in METRICS}
+
+# When everything is counted, in seconds since the epoch.
+MOMENT = 1_795_000_000.5
 
 # What totals grow by: by table and label values.
 Grown = Mapping[str, Mapping[tuple[str, ...], int]]
@@ -43,21 +47,29 @@ class Book:
         counters: Mapping[CounterKey, float] | None = None,
         streams: Streams | None = None,
     ) -> None:
-        """Let totals grow, and set counters and streams; what is not given stays as it is."""
+        """Let totals grow, and set counters and streams; what is not given stays as it is.
+
+        What cannot be kept is given back.
+        """
         changes: list[Change] = []
         for key, rows in (grown or {}).items():
             table = self.tables[key]
             places = {table.position(values): packed for values, packed in rows.items()}
-            changes.append(Change(table, places, len(table)))
+            changes.append(table.change(places, MOMENT))
         counters = {**self.state.counters, **(counters or {})}
-        self.state.commit(Commit(changes, counters, self.state.streams if streams is None else streams))
+        try:
+            self.state.commit(Commit(changes, counters, self.state.streams if streams is None else streams))
+        except OperationError:
+            for change in changes:
+                change.table.give_back(change)
+            raise
         for change in changes:
-            change.table.add(change.grown, change.size)
+            change.table.apply(change)
 
     @property
     def totals(self) -> dict[str, dict[bytes, int]]:
         """The totals by table and labels, as in the exposition."""
-        return {key: dict(zip(*table.snapshot(), strict=True)) for key, table in self.tables.items()}
+        return {key: shown(table) for key, table in self.tables.items()}
 
     @property
     def rows_written(self) -> int:
@@ -76,7 +88,8 @@ def opened(path: Path, *tables: Table, reset: bool = False) -> Iterator[Book]:
     state = State(str(path))
     try:
         state.start(reset=reset)
-        state.restore(tables)
+        if tables:  # without any, what is kept of them stays as it is
+            state.restore(tables)
         yield Book(state, *tables)
     finally:
         state.stop()

@@ -23,6 +23,10 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
+# Paths with numbers are to count each by itself.
+EACH_PATH = ("--no-path-ids", "--max-label-values", "1000000", "--max-series", "1000000")
+
+
 def need(*programs: str) -> None:
     """Skip the test where a program is missing; fail it where REQUIRE_PROGRAMS is set."""
     for program in programs:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from haproxy_log_exporter.engine import Choice, compile_all
+from haproxy_log_exporter.choice import Choice
+from haproxy_log_exporter.planning import compile_all
 from haproxy_log_exporter.records import Parser, as_json
 from tests.support import FIXTURES, run
 

@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 
 from haproxy_log_exporter.checking import check
+from haproxy_log_exporter.choice import Choice
 from haproxy_log_exporter.configuration import ConfigFiles
 from haproxy_log_exporter.counting import count_files
-from haproxy_log_exporter.engine import Choice
 from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.formats import configured_formats, find_formats
+from haproxy_log_exporter.given import Given
+from haproxy_log_exporter.settings import Settings
 from tests.findings import LINE, accounted, read_summary, tell, write
 from tests.support import FIXTURES, command, read_samples, run, serving, total
 
@@ -171,7 +173,7 @@ def test_people_are_told_of_the_rest_too(tmp_path: Path, capsys: pytest.CaptureF
     """The numbers stand there before the failure is raised."""
     paths = [str(tmp_path / "none.log"), str(write(tmp_path / "a.log", LINE))]
     with pytest.raises(OperationError, match=r"none\.log: No such file"):
-        check(Choice((), (), ()), None, paths, as_json=False)
+        check(Given(Settings(), Choice((), (), ())), paths, as_json=False)
     assert read_summary(capsys.readouterr().out)["parsed"] == 1
 
 
@@ -222,13 +224,14 @@ def test_a_configuration_is_told_proxy_by_proxy(name: Path, capsys: pytest.Captu
     told = []
     for as_json in (True, False):
         capsys.readouterr()
-        check(choice, config, [], as_json=as_json)
+        check(Given(Settings(), choice, config=config), [], as_json=as_json)
         told.append(capsys.readouterr().out)
     proxies = json.loads(told[0])["proxies"]
     assert [(each["name"], each["section"]) for each in proxies] == [
         (each.name, each.section) for each in config.proxies
     ]
-    blocks = told[1].rstrip("\n").split("\n\n")
+    *blocks, certain = told[1].rstrip("\n").split("\n\n")
+    assert certain.startswith("series at 0 from the start: ")
     for proxy, block in zip(proxies, blocks, strict=True):
         assert [*proxy] == PROXY_KEYS
         assert len(find_formats([each for each in proxy["formats"] if each], ())) == len(proxy["formats"])
@@ -257,3 +260,39 @@ def test_steps_that_are_left_out_are_told(tmp_path: Path) -> None:
     log = write(tmp_path / "steps.log", b"txn_close 200 5", b"txn_accept 0 0", b"x")
     told = run("check", "--format", "%OG %ST %B", log).stdout.decode().splitlines()
     assert [line.split()[1] for line in told if line.startswith(("lines", "parsed", "filtered"))] == ["3", "1", "1"]
+
+
+CERTAIN = "series at 0 from the start: "
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (
+            ("-l", "frontend_name,status_class"),
+            "5 of requests_total, 1 of sessions_total, 5 of response_duration_seconds",
+        ),
+        (
+            ("-l", "frontend_name,status_code", "--metric", "requests_total:backend_name"),
+            "2 of requests_total",
+        ),
+        (
+            ("-l", "frontend_name,status_code"),
+            "none, for that takes labels which are all among frontend_name, backend_name, server_name, status_class",
+        ),
+    ],
+)
+def test_series_that_are_certain_are_told(tmp_path: Path, options: Sequence[str], expected: str) -> None:
+    """How many of each metric, or why there are none; with a log, what its lines bring does not count."""
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(
+        "frontend web\n    mode http\n    option httplog\n    default_backend app\n"
+        "backend app\n    mode http\nfrontend tcp\n    mode tcp\n    option tcplog\n"
+    )
+    for logs in ((), (write(tmp_path / "a.log", LINE),)):
+        told = run("check", "--haproxy-config", config, *options, *logs)
+        assert told.returncode == 0
+        lines = told.stdout.decode().splitlines()
+        assert [line for line in lines if line.startswith(CERTAIN)] == [CERTAIN + expected]
+    told = run("check", *options, tmp_path / "a.log")
+    assert CERTAIN not in told.stdout.decode(), "without haproxy.cfg nothing is"

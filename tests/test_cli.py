@@ -123,7 +123,10 @@ def test_every_mistake_at_once() -> None:
     assert "log-format: unknown item %q" in problems
     told = run("count", "-l", "status_code,statuscode", "--metrics", "x", "-")
     problems = told.stderr.decode()
-    assert "--labels: no format in use can fill 'statuscode'; there are client_ip, client_port," in problems
+    assert (
+        "--labels: no format in use can fill 'statuscode' (did you mean 'status_code'?); there are client_ip,"
+        in problems
+    )
     assert "--metrics: no format in use can fill 'x'; there are requests_total," in problems
 
 
@@ -263,7 +266,8 @@ def test_the_reference_engine_keeps_standard_output_clean() -> None:
 def test_the_library_is_loaded_only_when_asked_for(parser: str) -> None:
     """Nobody pays for the engine that is not used."""
     script = (
-        "import sys; from haproxy_log_exporter.engine import Choice, build_pipeline;"
+        "import sys; from haproxy_log_exporter.choice import Choice;"
+        "from haproxy_log_exporter.engine import build_pipeline;"
         "build_pipeline(Choice((), (), ('1',), (), sys.argv[1])); print('haproxy.line' in sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", script, parser], capture_output=True, check=True, timeout=60)
@@ -274,4 +278,4 @@ def test_dependencies_are_those_of_the_package() -> None:
     """What the package imports, pyproject.toml asks for."""
     project = tomllib.loads((FIXTURES.parent / "pyproject.toml").read_text())["project"]
     names = {dependency.partition(">")[0] for dependency in project["dependencies"]}
-    assert names == {"haproxy_log_analysis", "prometheus_client", "rich", "typer", "watchdog"}
+    assert names == {"haproxy_log_analysis", "prometheus_client", "PyYAML", "rich", "typer", "watchdog"}

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from haproxy_log_exporter import configuration
-from haproxy_log_exporter.configuration import ConfigFiles
+from haproxy_log_exporter.config.places import Text
+from haproxy_log_exporter.configuration import ConfigFiles, read_template_files, read_text_file
 from haproxy_log_exporter.errors import UsageError
 from haproxy_log_exporter.haproxy_cfg import HAProxyConfig, read_config
 
@@ -238,3 +239,54 @@ def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
         ConfigFiles([str(tmp_path / "haproxy.cfg")]).read()
     with pytest.raises(UsageError, match="is not a regular file"):
         ConfigFiles([str(tmp_path)]).read()
+
+
+# --- Other files ------------------------------------------------------------------------------------------------------
+
+
+def test_a_template_is_no_file_of_templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever gives one for the other is told so, for each, beside all else that is wrong; a file may be called so."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "right").write_text("/a\n")
+    (tmp_path / "{wrong}").write_text("nothing\n")
+    paths = ("/users/{id}", "right", "{wrong}", "/nonesuch", "{id}")
+    with pytest.raises(UsageError) as caught:
+        read_template_files([Text(path, f"place {number}") for number, path in enumerate(paths)])
+    assert caught.value.messages == (
+        "place 0: /users/{id} is no file; a template itself is for path-template",
+        "{wrong}:1: a template begins with '/', as /nothing",
+        "place 3: cannot read /nonesuch: No such file or directory",
+        "place 4: {id} is no file; a template itself is for path-template",
+    )
+    (tmp_path / "{wrong}").write_text("/b\n")
+    assert read_template_files([Text("{wrong}", ""), Text("right", "")]) == ("/b", "/a")
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_file_is_read_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: int) -> None:
+    """Up to a size, and that is told; of every file, haproxy.cfg as well."""
+    monkeypatch.setattr(configuration, "_LARGEST", 1 << 20)
+    path = write(tmp_path / "h.cfg", "a")
+    path.write_bytes(path.read_bytes().ljust((1 << 20) + more - 1, b"#") + b"\n")
+    text = Text(str(path), "--config")
+    if not more:
+        assert names(files(path).read()) == ["a"]
+        assert len(read_text_file(text)) == 1 << 20
+        return
+    with pytest.raises(UsageError) as caught:
+        files(path).read()
+    assert caught.value.messages == (f"--haproxy-config: cannot read {path}: is larger than 1 MiB",)
+    with pytest.raises(UsageError) as caught:
+        read_text_file(text)
+    assert caught.value.messages == (f"--config: cannot read {path}: is larger than 1 MiB",)
+
+
+def test_the_largest_file_has_64_mib(tmp_path: Path) -> None:
+    """One with holes is measured as any other."""
+    path = write(tmp_path / "h.cfg", "a")
+    os.truncate(path, 64 << 20)
+    assert len(read_text_file(Text(str(path), ""))) == 64 << 20
+    os.truncate(path, (64 << 20) + 1)
+    with pytest.raises(UsageError, match="is larger than 64 MiB"):
+        files(path).read()

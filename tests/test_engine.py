@@ -4,10 +4,12 @@ import textwrap
 
 import pytest
 
-from haproxy_log_exporter.engine import Assembly, Choice, build_pipeline, compile_all, find_mistakes
+from haproxy_log_exporter.choice import Choice
+from haproxy_log_exporter.engine import Assembly, build_pipeline
 from haproxy_log_exporter.errors import UsageError
 from haproxy_log_exporter.formats import Format, configured_formats
 from haproxy_log_exporter.haproxy_cfg import read_config
+from haproxy_log_exporter.planning import compile_all, find_mistakes
 from tests.pipelines import ERROR, HTTP, TCP, exposition, results, samples_of, take
 from tests.support import total
 

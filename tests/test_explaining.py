@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haproxy_log_exporter.engine import fillable
 from haproxy_log_exporter.errors import UsageError
 from haproxy_log_exporter.explaining import explain, explain_formats
 from haproxy_log_exporter.formats import Format
 from haproxy_log_exporter.labels.catalogue import find_labels
 from haproxy_log_exporter.logformat.compiler import compile_format, format_kind
 from haproxy_log_exporter.logformat.presets import PRESETS
+from haproxy_log_exporter.planning import fillable
 from haproxy_log_exporter.records import Parser
 from tests.support import run
 

@@ -1,5 +1,6 @@
 import logging
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ from haproxy_log_exporter import flushing as flushing_module
 from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.marks import Kept, Mark
 from haproxy_log_exporter.metrics.shown import Condition
-from haproxy_log_exporter.state import Commit
+from haproxy_log_exporter.state import Commit, State
 from tests.disks import Desk, Disk
 from tests.pipelines import HTTP, NOISE, NOTICE, TCP
 from tests.states import opened
@@ -89,7 +90,7 @@ def test_what_could_not_be_kept_is_part_of_the_next_batch(caplog: pytest.LogCapt
     disk.problem = "the disk is full"
     for number in range(3):
         desk.count(2)
-        desk.count(number + 1, f"/{number}")
+        desk.count(number + 1, f"/p{number}")
         desk.flush()
         assert desk.shown() == (1, 1)
         assert desk.flusher.failure == "the disk is full"
@@ -100,7 +101,7 @@ def test_what_could_not_be_kept_is_part_of_the_next_batch(caplog: pytest.LogCapt
     desk.count(10)
     desk.flush()
     assert desk.shown() == (23, 23)
-    assert disk.committed == {"/a": 17, "/0": 1, "/1": 2, "/2": 3}
+    assert disk.committed == {"/a": 17, "/p0": 1, "/p1": 2, "/p2": 3}
     assert desk.flusher.failure == ""
     assert [record.getMessage() for record in caplog.records if record.name.endswith("flushing")] == [
         "nothing more is read from files and the journal until the state can be written: the disk is full",
@@ -154,7 +155,7 @@ def test_commit_that_takes_long_is_a_problem(monkeypatch: pytest.MonkeyPatch) ->
     disk = Disk()
     desk = Desk(disk)
     moment = [1000.0]
-    monkeypatch.setattr(flushing_module, "time", SimpleNamespace(monotonic=lambda: moment[0]))
+    monkeypatch.setattr(flushing_module, "time", SimpleNamespace(monotonic=lambda: moment[0], time=time.time))
     for problem in ("", "full"):
         desk.count(1)
         with disk.held_up():
@@ -215,7 +216,7 @@ def test_counters_go_on_where_they_were(tmp_path: Path) -> None:
     for number in range(1, 4):
         with opened(tmp_path / "state") as book:
             desk = Desk(book.state)
-            book.state.restore(desk.pipeline.tables)
+            book.state.restore(desk.pipeline.account.tables)
             desk.flusher.restore()
             before = desk.pipeline.shown()
             source, other = f"source {number}", f"source {number - 1}"
@@ -255,7 +256,7 @@ def test_what_failed_is_in_the_file_once(tmp_path: Path) -> None:
     """With a real state: label sets that were met in a batch that failed are kept with the next one."""
     with opened(tmp_path / "state") as book:
         desk = Desk(book.state)
-        book.state.restore(desk.pipeline.tables)
+        book.state.restore(desk.pipeline.account.tables)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(book.state, "commit", refuse)
             for path in ("/a", "/b", "/a", "/c"):
@@ -265,8 +266,89 @@ def test_what_failed_is_in_the_file_once(tmp_path: Path) -> None:
         desk.count(1, "/d")
         desk.flush()
         assert desk.shown() == (9, 9)
-    with opened(tmp_path / "state") as book:
-        desk = Desk(book.state)
-        book.state.restore(desk.pipeline.tables)
+    state = State(str(tmp_path / "state"))
+    try:
+        state.start()
+        desk = Desk(state)
+        state.restore(desk.pipeline.account.tables)
         desk.flusher.restore()
         assert desk.shown() == (9, 9)
+    finally:
+        state.stop()
+
+
+class Clock:
+    """A monotonic clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+@pytest.fixture(name="clock")
+def _clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(flushing_module, "time", clock)
+    return clock
+
+
+def moments(desk: Desk) -> dict[tuple[str, ...], float]:
+    """Tell when each total last grew, in seconds for which lines were counted."""
+    return {row.values: row.used for table in desk.pipeline.account.tables for row in table.kept()}
+
+
+def test_time_counts_from_the_first_flush_on(clock: Clock) -> None:
+    """As long as there is one after the other, with lines or without; before the first nobody looked."""
+    desk = Desk(Disk())
+    expected = {}
+    for path, waited in (("/a", 50.0), ("/b", 7.0), ("/c", 30.5)):
+        clock.now += waited
+        desk.count(1, path)
+        desk.flush()
+        expected[path] = waited
+    used = sorted(moment for moment in moments(desk).values() if moment)
+    assert used == [expected["/b"], expected["/b"] + expected["/c"]]
+
+
+def test_time_in_which_nothing_can_be_kept_does_not_count(clock: Clock) -> None:
+    """Nothing is read from files then; from the first flush that succeeds on it does again."""
+    disk = Disk()
+    desk = Desk(disk)
+    desk.count(1, "/a")
+    desk.flush()
+    clock.now += 5
+    disk.problem = "the disk is full"
+    desk.count(1, "/b")
+    for _ in range(3):
+        desk.flush()
+        assert desk.flusher.failure
+        clock.now += 1000
+    disk.problem = ""
+    desk.flush()
+    assert not desk.flusher.failure
+    assert max(moments(desk).values()) == 5
+    clock.now += 2
+    desk.count(1, "/c")
+    desk.flush()
+    assert max(moments(desk).values()) == 7
+
+
+def test_time_goes_on_where_it_was(tmp_path: Path, clock: Clock) -> None:
+    """What a state had counted last is as new as it was then, however long nobody looked."""
+    newest = 0.0
+    for turn in range(3):
+        with opened(tmp_path / "state") as book:
+            desk = Desk(book.state)
+            book.state.restore(desk.pipeline.account.tables)
+            desk.flusher.restore()
+            assert desk.pipeline.account.newest == newest
+            desk.flush()
+            clock.now += 10
+            desk.count(1, f"/{turn}")
+            desk.flush()
+            newest += 10
+            assert desk.pipeline.account.newest == newest
+        clock.now += 1e6

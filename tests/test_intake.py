@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haproxy_log_exporter.engine import Assembly, Choice, build_pipeline, compile_all
+from haproxy_log_exporter.choice import Choice
+from haproxy_log_exporter.engine import Assembly, build_pipeline
 from haproxy_log_exporter.formats import Format
 from haproxy_log_exporter.logformat.envelopes import compile_facilities
 from haproxy_log_exporter.logformat.wrappers import Unwrapper
 from haproxy_log_exporter.metrics.shown import Condition
 from haproxy_log_exporter.pipeline import LONGEST_REJECT, MOST_REJECTS, Pipeline
+from haproxy_log_exporter.planning import compile_all
 from haproxy_log_exporter.records import Parser
 from haproxy_log_exporter.sources.framing import LONGEST_LINE
 from tests.pipelines import (

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from haproxy_log_exporter.engine import Choice, compile_all
+from haproxy_log_exporter.choice import Choice
 from haproxy_log_exporter.logformat.wrappers import Unwrapper
+from haproxy_log_exporter.planning import compile_all
 from haproxy_log_exporter.records import Parser, as_json
 from haproxy_log_exporter.sources.framing import LONGEST_LINE
 from tests.pipelines import HTTPS as HTTPS_LINE

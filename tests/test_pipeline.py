@@ -2,8 +2,7 @@
 
 import json
 import random
-import sys
-import threading
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
@@ -14,16 +13,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from haproxy_log_exporter.engine import Choice, compile_all
+from haproxy_log_exporter.choice import Choice
 from haproxy_log_exporter.labels.catalogue import Fillable, Label, error_labels, find_labels, read_label
-from haproxy_log_exporter.logformat.notation import PLAIN
+from haproxy_log_exporter.logformat.notation import PLAIN, Notation
 from haproxy_log_exporter.logformat.reader import Reader
 from haproxy_log_exporter.metrics.totals import label_text
 from haproxy_log_exporter.pipeline import Pipeline
+from haproxy_log_exporter.planning import compile_all
 from haproxy_log_exporter.records import Parser
 from haproxy_log_exporter.sources.framing import LONGEST_LINE, LineBuffer
 from tests.logformat import ENVELOPES, LINES
 from tests.pipelines import (
+    AS_THEY_ARE,
     CONNECT,
     CUT,
     ERROR,
@@ -36,11 +37,13 @@ from tests.pipelines import (
     NOTICE,
     TCP,
     TCP_CLF,
+    UNLIMITED,
     build,
     exposition,
     is_bare,
     take,
 )
+from tests.rows import VERBATIM
 from tests.support import FIXTURES, read_samples, total
 
 
@@ -205,7 +208,7 @@ def readers() -> Sequence[Reader]:
 @cache
 def counting() -> Pipeline:
     """Build a pipeline of all presets once, which keeps their order."""
-    pipeline = build()
+    pipeline = build(limits=UNLIMITED, paths=AS_THEY_ARE)
     pipeline.reorder = False
     return pipeline
 
@@ -230,9 +233,21 @@ def count(line: bytes) -> tuple[tuple[int, int, int, int], Counter[str], list[by
     return found, pipeline.shown().parsed - shown.parsed, texts
 
 
+def read_path(raw: bytes | None, notation: Notation) -> str:
+    """Read a path in its normal form."""
+    value = notation.value(raw)
+    return "" if raw is None or (raw and value is None) else VERBATIM.rewrite([value or b""])[0]
+
+
+def has_found(code: str) -> bool:
+    """Whether a path that is answered so takes a place."""
+    return re.fullmatch(r"[1-5].{2}", code, re.DOTALL) is not None and code not in ("400", "404", "405", "414")
+
+
 def check_agreement(line: bytes) -> None:
     """Check that a line is counted as `parse` reads it."""
     record = Parser(readers()).parse(line)
+    known = {*counting().account.admissions.of("http_request_path").values}
     found, formats, texts = count(line)
     counted = record.kind in ("http", "tcp", "error", "connect")
     expected = (counted, record.kind == "notice", record.kind == "rejected", record.truncated)
@@ -244,10 +259,14 @@ def check_agreement(line: bytes) -> None:
         labels = find_labels(LABELS, Fillable(fields, {}, set()))
     elif record.kind == "error":
         labels = error_labels()
-    values = [
-        read_label(label, record.fields.get(label.field), record.notations.get(label.field, PLAIN)) for label in labels
-    ]
-    assert texts == ([label_text([label.name for label in labels], values)] if labels else []), line
+    values = {
+        label.name: read_label(label, record.fields.get(label.field), record.notations.get(label.field, PLAIN))
+        for label in labels
+    }
+    if record.kind == "http":
+        path = read_path(record.fields["http_request_path"], record.notations.get("http_request_path", PLAIN))
+        values["http_request_path"] = path if path in known or has_found(values["status_code"]) else "other"
+    assert texts == ([label_text([*values], [*values.values()])] if labels else []), line
 
 
 @settings(deadline=None, max_examples=500)
@@ -313,80 +332,3 @@ def test_the_first_of_several_formats_that_match_wins() -> None:
     pipeline = build("%ci %ST", "%b %ST", labels=("client_ip", "backend_name"), metrics=("requests_total",))
     assert take(pipeline, b"a 200", b"b 200").counted == 2
     assert pipeline.shown().parsed == Counter({"1": 2})
-
-
-# --- The flush --------------------------------------------------------------------------------------------------------
-
-
-def test_nothing_shows_before_the_flush_and_all_of_it_after() -> None:
-    """What was taken waits for the flush: metrics, tallies and formats change together."""
-    pipeline = build()
-    take(pipeline, HTTP)
-    before = pipeline.shown()
-    pipeline.take(HTTP + b"\n" + NOTICE + b"\n", pipeline.intake("test"))
-    assert pipeline.pending == 1
-    assert pipeline.shown() == before
-    pipeline.flush()
-    assert pipeline.pending == 0
-    samples = read_samples(exposition(pipeline))
-    assert total(samples, "haproxy_log_requests_total") == 2
-    assert total(samples, "haproxy_log_notices_total") == 1
-    shown = pipeline.shown()
-    assert (shown.tallies["test"].counted, shown.tallies["test"].notices, shown.parsed["httplog"]) == (2, 1, 2)
-    assert (before.tallies["test"].counted, before.parsed["httplog"]) == (1, 1), "what was shown does not change"
-
-
-def test_what_is_shown_is_of_one_moment() -> None:
-    """A scrape in another thread never sees one part of a flush without the others."""
-    pipeline = build(labels=("backend_name",))
-    take(pipeline, HTTP)
-    torn: list[object] = []
-    done = threading.Event()
-
-    def scrape() -> None:
-        while not done.is_set():
-            shown = pipeline.shown()
-            layout, snapshot = shown.tables[0]
-            requests = sum(layout.lanes(packed)[layout.kinds["http"]] for packed in snapshot.totals)
-            if not requests == shown.tallies["test"].counted == shown.parsed["httplog"]:
-                torn.append(shown)
-
-    thread = threading.Thread(target=scrape)
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    thread.start()
-    try:
-        for number in range(300):
-            take(pipeline, HTTP, HTTP.replace(b"bk/", b"bk%d/" % number))
-    finally:
-        done.set()
-        thread.join()
-        sys.setswitchinterval(interval)
-    assert not torn
-    assert pipeline.shown().tallies["test"].counted == 601
-
-
-def test_the_newest_line_is_the_last_one_that_was_counted() -> None:
-    """What was not counted tells nothing about how far behind a source is."""
-    for others in ([NOTICE, NOISE], [], [b"behind " + HTTP], [b"", b""], [NOISE, TCP, NOISE]):
-        assert take(build(), TCP, *others, HTTP).newest == HTTP + b"\n"
-        assert take(build(), HTTP, *others).newest == (TCP if TCP in others else HTTP) + b"\n"
-
-
-@pytest.mark.parametrize("line", [NOTICE, NOISE, b""])
-def test_lines_that_are_not_counted_are_not_the_newest(line: bytes) -> None:
-    """The newest line stays while nothing is counted."""
-    pipeline = build()
-    take(pipeline, HTTP)
-    assert take(pipeline, line).newest == HTTP + b"\n"
-
-
-def test_sources_have_their_own_tallies() -> None:
-    """Lines are accounted for by source and counted together."""
-    pipeline = build()
-    for source, count in (("a", 2), ("b", 3)):
-        pipeline.take((HTTP + b"\n") * count, pipeline.intake(source))
-    pipeline.flush()
-    shown = pipeline.shown()
-    assert {source: tally.lines for source, tally in shown.tallies.items()} == {"a": 2, "b": 3}
-    assert total(read_samples(exposition(pipeline)), "haproxy_log_requests_total") == 5

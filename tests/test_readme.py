@@ -29,7 +29,7 @@ def test_every_option_is_told_with_its_default() -> None:
     """A row for each knob."""
     rows = [line for line in _section("Options").splitlines() if line.startswith("|")]
     for name, knob in knobs().items():
-        row = next(line for line in rows if f"`{knob.option}{'`' if knob.is_switch else ' '}" in line)
+        row = next((line for line in rows if f"`{knob.option}{'`' if knob.is_switch else ' '}" in line), "")
         assert default_text(name) in row
 
 
@@ -135,9 +135,18 @@ def test_prometheus_takes_its_queries_and_its_scrape_configuration(tmp_path: Pat
         rules += [f"  - record: job:query{number}:rate5m", f"    expr: >\n      {' '.join(query.split())}"]
     (tmp_path / "rules.yml").write_text("\n".join(rules) + "\n")
     _promtool("check", "rules", tmp_path / "rules.yml")
-    (block,) = _blocks("yaml")
+    (block,) = (block for block in _blocks("yaml") if "scrape_configs" in block)
     (tmp_path / "prometheus.yml").write_text(block)
     _promtool("check", "config", tmp_path / "prometheus.yml")
+
+
+def test_its_configuration_file_is_right(tmp_path: Path) -> None:
+    """As it stands there."""
+    (block,) = (block for block in _blocks("yaml") if block.startswith("# config.yml"))
+    (tmp_path / "config.yml").write_text(block)
+    told = run("check", "--config", tmp_path / "config.yml").stdout.decode()
+    assert told.startswith(f"{tmp_path}/config.yml is right\n")
+    assert "haproxy_log_response_duration_seconds (histogram) by backend_name, http_request_path\n" in told
 
 
 def _promtool(*arguments: str | Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haproxy_log_exporter.engine import Choice, compile_all
+from haproxy_log_exporter.choice import Choice
+from haproxy_log_exporter.planning import compile_all
 from haproxy_log_exporter.records import Fields, Parser, Record, as_json, line_time
 from tests.logformat import ENVELOPES, LINES, Line
 

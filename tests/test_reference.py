@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from haproxy_log_exporter.engine import Choice, compile_all
+from haproxy_log_exporter.choice import Choice
+from haproxy_log_exporter.planning import compile_all
 from haproxy_log_exporter.records import Parser, as_json
 from haproxy_log_exporter.reference import read_line
 from tests.support import FIXTURES

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from haproxy_log_exporter import service as service_module
-from haproxy_log_exporter.engine import Choice
+from haproxy_log_exporter.choice import Choice
 from haproxy_log_exporter.errors import OperationError, UsageError
+from haproxy_log_exporter.given import Given
 from haproxy_log_exporter.service import Service
 from haproxy_log_exporter.settings import read_settings
 from tests.services import (
@@ -162,7 +163,7 @@ def test_service_tells_mistakes_before_it_opens_anything() -> None:
     """A service cannot even be made of a wrong choice."""
     settings, _ = read_settings({"files": ["x"]}, {})
     with pytest.raises(UsageError) as caught:
-        Service(settings, Choice(("colour",), ("speed",), settings.buckets))
+        Service(Given(settings, Choice(("colour",), ("speed",), settings.buckets)))
     assert len(caught.value.messages) == 2
 
 
@@ -282,7 +283,7 @@ def test_address_of_syslog_in_use_is_named() -> None:
 def test_environment_sets_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each option has a variable; several files are lines of one, and the command line goes first."""
     for name in "ab":
-        append(tmp_path / name, line(status=404, path=f"/{name}"))
+        append(tmp_path / name, line(status=403, path=f"/{name}"))
     variables = {
         "FILE": f"{tmp_path}/a\n{tmp_path}/b",
         "START": "beginning",

@@ -209,7 +209,7 @@ def test_variables() -> None:
     assert sorted(problem.partition(": ")[0] for problem in problems) == sorted(wrong)
     assert "HAPROXY_LOG_EXPORTER_STDIN: '?' is neither true nor false" in problems
     _, problems = read_settings(NONE, {"HAPROXY_LOG_EXPORTER_SYSLOG_TLS_KEY": "/k"})
-    assert problems == ["--syslog-tls-key: there is no --syslog tls://HOST:PORT"]
+    assert problems == ["HAPROXY_LOG_EXPORTER_SYSLOG_TLS_KEY: there is no --syslog tls://HOST:PORT"]
 
 
 def test_help_names_each_option(monkeypatch: pytest.MonkeyPatch) -> None:

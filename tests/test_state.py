@@ -1,17 +1,20 @@
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.marks import Kept, Mark, Sample, Streams
 from haproxy_log_exporter.metrics.totals import Change, Table, label_text
 from haproxy_log_exporter.state import Commit, CounterKey
 from tests.metrics import patient
-from tests.states import Book, Grown, copy_state, make_table, opened
+from tests.states import MOMENT, Book, Grown, copy_state, make_table, opened
+from tests.tables import grow
 
 Counters = Mapping[CounterKey, float]
 
@@ -167,9 +170,10 @@ def test_commit_that_meets_a_bug_leaves_nothing(tmp_path: Path) -> None:
     with opened(path, make_table("a")) as book:
         table = book.tables["traffic"]
         book.commit({"traffic": {("x",): 1}}, {("counted", "/a"): 1})
-        rows = {0: 1, table.position(("y",)): 1 << 8 * table.layout.size}
+        change = table.change({0: 1, table.position(("y",)): 1 << 8 * table.layout.size}, MOMENT)
         with pytest.raises(OverflowError):
-            book.state.commit(Commit([Change(table, rows, len(table))], {("counted", "/a"): 2}, {}))
+            book.state.commit(Commit([change], {("counted", "/a"): 2}, {}))
+        table.give_back(change)
         with opened(copy_state(path, tmp_path / "copy"), make_table("a")) as other:
             assert other.totals == {"traffic": {b'a="x"': 1}}
             assert other.state.counters == {("counted", "/a"): 1}
@@ -189,7 +193,7 @@ def test_anything_new_is_news(tmp_path: Path) -> None:
         has_news = book.state.has_news
         assert not has_news(Commit([], {**counters}, {"/a": Kept(*kept)}))
         assert not has_news(Commit([], {}, {"/a": kept}))
-        assert has_news(Commit([Change(table, {0: 1}, 1)], counters, {"/a": kept}))
+        assert has_news(Commit([Change(table, {0: 1})], counters, {"/a": kept}))
         assert has_news(Commit([], counters | {("counted", "/a"): 2}, {"/a": kept}))
         assert has_news(Commit([], counters | {("counted", "/b"): 0}, {"/a": kept}))
         assert has_news(Commit([], counters, {"/a": kept._replace(held="")}))
@@ -226,13 +230,59 @@ def test_change_is_written_as_it_was_taken(tmp_path: Path) -> None:
     path = tmp_path / "state"
     with opened(path, make_table("a")) as book:
         table = book.tables["traffic"]
-        change = Change(table, {table.position(("early",)): 1}, len(table))
+        change = table.change({table.position(("early",)): 1}, MOMENT)
         late = table.position(("late",))
         book.state.commit(Commit([change], {}, {}))
-        table.add(change.grown, change.size)
+        table.apply(change)
         copy = copy_state(path, tmp_path / "copy")
-        book.state.commit(Commit([Change(table, {late: 2}, len(table))], {}, {}))
+        book.state.commit(Commit([table.change({late: 2}, MOMENT)], {}, {}))
     with opened(copy, make_table("a")) as book:
         assert book.totals["traffic"] == {b'a="early"': 1}
     with opened(path, make_table("a")) as book:
         assert book.totals["traffic"] == {b'a="early"': 1, b'a="late"': 2}
+
+
+def test_exchange_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
+    """Wherever it breaks off: the tables of before go on, in this process and for the next one."""
+    path = tmp_path / "state"
+    failed = 0
+    with opened(path, make_table("a")) as book:
+        connection = book.state._connection
+        assert connection
+        for steps in (*range(1, 100), *range(100, 100_000, 3)):
+            book.commit({"traffic": {("x",): 1, (str(steps % 3),): 1}})
+            new = make_table("b")
+            grow(new, {("y",): 1})
+            connection.set_progress_handler(partial(next, iter([1]), 0), steps)
+            try:
+                book.state.exchange([new])
+            except OperationError:
+                failed += 1
+            else:
+                break
+            finally:
+                connection.set_progress_handler(None, 1)
+        book.tables = {"traffic": new}
+        book.commit({"traffic": {("y",): 2}})
+        if failed:
+            copy = copy_state(path, tmp_path / "copy")
+    assert failed > 10
+    with opened(copy, make_table("b")) as book:
+        assert book.totals["traffic"] == {b'b="y"': 3}
+
+
+def test_label_sets_that_are_dropped_are_gone(tmp_path: Path) -> None:
+    """With their totals, also where nothing else has changed, and what takes their places has its own."""
+    path = tmp_path / "state"
+    with opened(path, make_table("a")) as book:
+        table = book.tables["traffic"]
+        book.commit({"traffic": {("x",): 1, ("y",): 2}})
+        assert table.drop_idle(MOMENT + 1, {table.position(("y",))})
+        change = table.change({}, MOMENT)
+        book.state.commit(Commit([change], {}, {}))
+        table.apply(change)
+        copy = copy_state(path, tmp_path / "copy")
+        book.commit({"traffic": {("z",): 4}})
+    for each, totals in ((copy, {b'a="y"': 2}), (path, {b'a="y"': 2, b'a="z"': 4})):
+        with opened(each, make_table("a")) as book:
+            assert book.totals["traffic"] == totals

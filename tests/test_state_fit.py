@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from haproxy_log_exporter.engine import Assembly, Choice
-from haproxy_log_exporter.flushing import Flusher
-from haproxy_log_exporter.pipeline import Pipeline
-from haproxy_log_exporter.state import State
-from tests.pipelines import CONNECT, ERROR, HTTP, HTTPS, NOTICE, TCP, samples_of
-from tests.support import Samples, total
+from haproxy_log_exporter.choice import Choice
+from tests.keeping import Kept, of
+from tests.keeping import keeping as keeping_choice
+from tests.pipelines import CONNECT, ERROR, HTTP, HTTPS, NOTICE, TCP
+from tests.support import total
 
 LABELS = ("status_code", "server_name")
 METRICS = (
@@ -25,46 +24,13 @@ ABORTED = HTTP.replace(b"0/0/0/5/6 200", b"0/0/-1/-1/6 503")
 LINES = (HTTP, HTTP, HTTPS, ABORTED, TCP, ERROR, CONNECT, NOTICE)
 
 
-class Kept:
-    """A pipeline whose totals are kept."""
-
-    def __init__(self, pipeline: Pipeline, flusher: Flusher) -> None:
-        self.pipeline = pipeline
-        self._flusher = flusher
-
-    def count(self, *lines: bytes) -> None:
-        """Count lines, and keep what they come to."""
-        self.pipeline.take(b"".join(line + b"\n" for line in lines), self.pipeline.intake("test"))
-        self._flusher.begin({}, {}, {}, lambda: None)
-        assert self._flusher.settle(30)
-
-    @property
-    def samples(self) -> Samples:
-        """What is shown, but for the label sets in which nothing was counted yet."""
-        return {key: value for key, value in samples_of(self.pipeline).items() if value}
-
-
 @contextmanager
 def keeping(
     path: Path, labels: Sequence[str] = LABELS, metrics: Sequence[str] = METRICS, buckets: Sequence[str] = BUCKETS
 ) -> Iterator[Kept]:
     """Go on with a state."""
-    assembly = Assembly(Choice(tuple(labels), tuple(metrics), tuple(buckets)))
-    state = State(str(path))
-    try:
-        state.start()
-        state.restore(assembly.tables)
-        flusher = Flusher(assembly.pipeline, state, lambda: 0)
-        flusher.restore()
-        yield Kept(assembly.pipeline, flusher)
-    finally:
-        state.stop()
-
-
-def of(samples: Samples, *metrics: str) -> Samples:
-    """Choose the samples of some metrics."""
-    names = tuple(f"haproxy_log_{metric}" for metric in metrics)
-    return {key: value for key, value in samples.items() if key[0].startswith(names)}
+    with keeping_choice(path, Choice(tuple(labels), tuple(metrics), tuple(buckets))) as kept:
+        yield kept
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:

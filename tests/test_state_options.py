@@ -132,7 +132,7 @@ def test_environment_says_true_or_false(text: str, resets: bool, problems: list[
 @pytest.mark.parametrize(
     ("text", "status", "expected"),
     [
-        ("true", 2, "--state-reset: there is no --state PATH"),
+        ("true", 2, "HAPROXY_LOG_EXPORTER_STATE_RESET: there is no --state PATH"),
         ("false", 1, "--state: cannot use {}: Is a directory"),
         ("maybe", 2, "HAPROXY_LOG_EXPORTER_STATE_RESET: 'maybe' is neither true nor false"),
     ],

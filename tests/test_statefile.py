@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -11,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from haproxy_log_exporter import statefile
 from haproxy_log_exporter.errors import OperationError
 from haproxy_log_exporter.marks import Kept, Mark
-from haproxy_log_exporter.state import State
+from haproxy_log_exporter.state import Commit, State
 from tests.states import (
+    MOMENT,
     TOTALS,
     beside,
     contents,
@@ -57,7 +58,7 @@ def make_foreign_in_use(path: Path) -> None:
 def make_newer(path: Path) -> None:
     """Write a state of a version to come."""
     with closing(sqlite3.connect(keep_totals(path))) as connection:
-        connection.execute("PRAGMA user_version = 3")
+        connection.execute("PRAGMA user_version = 4")
 
 
 def make_poorer(path: Path) -> None:
@@ -84,7 +85,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "garbage": (lambda path: path.write_bytes(Random(1).randbytes(5 * PAGE)), "it is no SQLite database"),
     "foreign": (make_foreign, "it belongs to another program"),
     "foreign with a WAL": (make_foreign_in_use, "it belongs to another program"),
-    "newer": (make_newer, "a newer version of this program wrote it (its schema is 3, this one knows 2)"),
+    "newer": (make_newer, "a newer version of this program wrote it (its schema is 4, this one knows 3)"),
     "without a table": (make_poorer, "no such table: counters"),
     "wrong label sets": (make_wrong, ""),
 }
@@ -211,35 +212,93 @@ def test_read_only_state_is_refused_at_the_start(tmp_path: Path, reset: bool) ->
         assert os.listdir(disk) == ["state"]
 
 
+# The schema of version 2, as it was released.
+_SECOND = """
+BEGIN;
+PRAGMA application_id = 0x484C6F67;
+PRAGMA user_version = 2;
+CREATE TABLE tables (number INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, labels TEXT NOT NULL, blocks TEXT NOT NULL);
+CREATE TABLE label_sets (id INTEGER PRIMARY KEY, label_values TEXT NOT NULL);
+CREATE TABLE totals (id INTEGER PRIMARY KEY, packed BLOB NOT NULL);
+CREATE TABLE counters (
+    name TEXT NOT NULL, subject TEXT NOT NULL, value NUMERIC NOT NULL, PRIMARY KEY (name, subject)
+) WITHOUT ROWID;
+CREATE TABLE streams (stream BLOB PRIMARY KEY, held TEXT NOT NULL, place TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE files (
+    stream BLOB, number INTEGER, path BLOB NOT NULL, device TEXT NOT NULL, inode TEXT NOT NULL,
+    origin INTEGER NOT NULL, head_size INTEGER NOT NULL, head BLOB NOT NULL,
+    position INTEGER NOT NULL, tail_size INTEGER NOT NULL, tail BLOB NOT NULL,
+    done INTEGER NOT NULL, skipping INTEGER NOT NULL, continued INTEGER NOT NULL,
+    PRIMARY KEY (stream, number)
+) WITHOUT ROWID;
+COMMIT;
+PRAGMA journal_mode = WAL;
+"""
+_COLUMNS = {
+    "tables": "number, key, labels, blocks",
+    "label_sets": "id, label_values",
+    "totals": "id, packed",
+    "counters": "name, subject, value",
+    "streams": "stream, held, place",
+    "files": "*",
+}
+
+
+def make_second(path: Path) -> Path:
+    """Write a state of version 2, which did not know when a total has grown, and had one table of each key."""
+    now = keep_totals(path.parent / "now")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA page_size = 4096")
+        connection.executescript(_SECOND)
+        connection.execute("ATTACH ? AS now", (str(now),))
+        for name, columns in _COLUMNS.items():
+            connection.execute(f"INSERT INTO {name} SELECT {columns} FROM now.{name}")
+    path.chmod(0o600)
+    now.unlink()
+    return path
+
+
 def make_first(path: Path) -> Path:
-    """Write a state of version 1, which had no places of sources that are no files."""
-    with closing(sqlite3.connect(keep_totals(path))) as connection:
+    """Write a state of version 1, which had no places of sources that are no files either."""
+    with closing(sqlite3.connect(make_second(path))) as connection:
         connection.executescript("ALTER TABLE streams DROP COLUMN place; PRAGMA user_version = 1")
     return path
 
 
+MAKERS = {1: make_first, 2: make_second}
+
+
 def version_of(path: Path) -> tuple[int, list[str]]:
-    """Tell which version a state is of, and what it keeps of a stream."""
+    """Tell which version a state is of, and what it keeps of a stream, of a total and of a table."""
     with closing(sqlite3.connect(path)) as connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        return version, [name for _, name, *_ in connection.execute("PRAGMA table_info(streams)")]
+        kept = [
+            name for table in ("streams", "totals") for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")
+        ]
+        unique = connection.execute("PRAGMA index_list(tables)").fetchall()
+        return version, [*kept, *(["unique"] if unique else [])]
 
 
-FIRST = 1, ["stream", "held"]
-SECOND = 2, ["stream", "held", "place"]
+OLD = {
+    1: (1, ["stream", "held", "id", "packed", "unique"]),
+    2: (2, ["stream", "held", "place", "id", "packed", "unique"]),
+}
+NEWEST = 3, ["stream", "held", "place", "id", "packed", "used"]
+older = pytest.mark.parametrize("version", MAKERS)
 
 
-def test_state_of_version_1_goes_on(tmp_path: Path) -> None:
-    """All that it keeps is there, with each start, and places are kept from then on."""
-    path = make_first(tmp_path / "state")
-    assert version_of(path) == FIRST
+@older
+def test_state_of_an_older_version_goes_on(tmp_path: Path, version: int) -> None:
+    """All that it keeps is there, with each start, and what is new is kept from then on."""
+    path = MAKERS[version](tmp_path / "state")
+    assert version_of(path) == OLD[version]
     streams = {"/log": Kept((Mark("/log", 1, 2),), "")}
     for _ in range(2):
         with opened(path, make_table("a")) as book:
             assert book.totals["traffic"] == TOTALS
             assert book.state.counters == {("counted", "/log"): 400}
             assert book.state.streams == streams
-        assert version_of(path) == SECOND
+        assert version_of(path) == NEWEST
     streams["journal"] = Kept(place="cursor")
     with opened(path, make_table("a")) as book:
         book.commit(streams=streams)
@@ -248,36 +307,67 @@ def test_state_of_version_1_goes_on(tmp_path: Path) -> None:
         assert book.totals["traffic"] == TOTALS
 
 
-@pytest.mark.parametrize("before", ["PRAGMA user_version", "COMMIT"])
-def test_upgrade_that_breaks_off_is_none(tmp_path: Path, before: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever it does, the state is of version 1 as it was, and the next start can do it."""
-    path = make_first(tmp_path / "state")
+@older
+def test_totals_of_an_older_version_are_as_old_as_the_start(tmp_path: Path, version: int) -> None:
+    """When they have grown is not known: they count as grown when the state was new, from which on time is told."""
+    path = MAKERS[version](tmp_path / "state")
+    for now, grown in ((1000.0, "value 3"), (2000.0, "value 4")):
+        table, state = make_table("a"), State(str(path), partial(float, now))
+        state.start()
+        state.restore([table])
+        ages = {row.values[0]: row.used for row in table.kept()}
+        assert ages["value 4"] == 0
+        assert ages["value 3"] == (0 if grown == "value 3" else MOMENT)
+        change = table.change({table.position((grown,)): 1}, MOMENT)
+        state.commit(Commit([change], {}, {}))
+        state.stop()
+
+
+@older
+@pytest.mark.parametrize("before", ["PRAGMA user_version", "COMMIT", "ALTER TABLE totals", "DROP TABLE former"])
+def test_upgrade_that_breaks_off_is_none(
+    tmp_path: Path, version: int, before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it does, the state is as it was, and the next start can do it."""
+    path = MAKERS[version](tmp_path / "state")
+
+    class Breaking(sqlite3.Connection):
+        def executescript(self, script: str, /) -> sqlite3.Cursor:
+            """Meet an error in the middle."""
+            assert before in script
+            return super().executescript(script.replace(before, f"broken; {before}", 1))
+
+    connect = sqlite3.connect
     with monkeypatch.context() as patched:
-        patched.setattr(statefile, "_UPGRADE", statefile._UPGRADE.replace(before, f"broken; {before}"))
+        patched.setattr(
+            "haproxy_log_exporter.statefile.sqlite3.connect", lambda *args, **kw: connect(*args, factory=Breaking, **kw)
+        )
         refuse(path)
-    assert version_of(path) == FIRST
+    assert version_of(path) == OLD[version]
     with opened(path, make_table("a")) as book:
         assert book.totals["traffic"] == TOTALS
-    assert version_of(path) == SECOND
+    assert version_of(path) == NEWEST
 
 
-def test_read_only_state_of_version_1_is_refused(tmp_path: Path) -> None:
+@older
+def test_read_only_state_of_an_older_version_is_refused(tmp_path: Path, version: int) -> None:
     """As any other that cannot be written: by its name and the system's own words, and it stays as it is."""
     with small_disk(tmp_path / "disk", 1024) as disk:
-        path = make_first(disk / "state")
+        path = MAKERS[version](disk / "state")
         make_read_only(disk)
         assert refuse(path) == f"--state: cannot use {path}: Read-only file system"
 
 
-def test_upgrade_on_a_full_disk_is_none(tmp_path: Path) -> None:
+@older
+def test_upgrade_on_a_full_disk_is_none(tmp_path: Path, version: int) -> None:
     """It is told, and once there is room it is done."""
     with small_disk(tmp_path / "disk", 1024) as disk:
-        path = make_first(disk / "state")
+        path = MAKERS[version](disk / "state")
         room = fill(disk)
         with pytest.raises(OperationError, match=rf"^--state: cannot use {path}: database or disk is full$"):
             State(str(path)).start()
-        assert version_of(copy_state(path, tmp_path / "copy")) == FIRST
+        assert version_of(copy_state(path, tmp_path / "copy")) == OLD[version]
         room.unlink()
         with opened(path, make_table("a")) as book:
             assert book.totals["traffic"] == TOTALS
-        assert version_of(path) == SECOND
+        assert version_of(path) == NEWEST

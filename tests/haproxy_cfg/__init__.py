@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from haproxy_log_exporter.haproxy_cfg import Captures, HAProxyConfig, Proxy, read_config
+from haproxy_log_exporter.haproxy_cfg.routes import NO_SERVER
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "haproxy-cfg"
 
@@ -38,6 +39,11 @@ def show(proxy: Proxy) -> list[str]:
 def show_all(config: HAProxyConfig) -> list[str]:
     """Write all proxies down."""
     return [line for proxy in config.proxies for line in show(proxy)]
+
+
+def show_servers(config: HAProxyConfig) -> list[str]:
+    """Write those routes down that end at a server, without their kind."""
+    return [f"{route.frontend} {route.backend}/{route.server}" for route in config.routes if route.server != NO_SERVER]
 
 
 def check(*files: Path, environment: Mapping[str, str] | None = None) -> tuple[int, str]:

@@ -122,6 +122,12 @@ def test_what_may_belong_to_a_section_is_an_alternative() -> None:
     ]
 
 
+def test_what_may_belong_to_a_backend_is_an_alternative_too() -> None:
+    """Though nothing in a backend is logged."""
+    text = "frontend a\n log-format A\n.if x\nbackend b\n.endif\n log-format C\n"
+    assert show_all(read(text)) == ["frontend a tcp", "2: tcp 'A'", "6: tcp 'C'"]
+
+
 def test_defaults_in_arms_are_inherited_from() -> None:
     """From any that may be the last, or have the name."""
     text = """\

@@ -190,6 +190,7 @@ _PIECES = [
     *("mode", "http", "option", "httplog", "tcplog", "httpslog", "clf", "no", "default", "capture", "request"),
     *("response", "header", "len", "id", "0", "1", "declare", "http-request", "http-response", "tcp-request"),
     *("content", "req.hdr(A)", ".if", ".elif", ".else", ".endif", "setenv", "presetenv", "unsetenv", "resetenv"),
+    *("backend", "default_backend", "use_backend", "server", "server-template", "1-3", "%[path]", '"s$B"'),
     *('"$A"', '"${A[*]}"', '"${B-%ci}"', "'", '"', "\\", "\\x4", "#", "[", "\r", "\x00", "\n", "\n", "\n", "\n"),
     *("log-profile", "log-format-sd", "%ci", "\ud800".encode("utf-8", "replace").decode(), "é", "\udcff"),
 ]
@@ -220,7 +221,7 @@ def test_a_damaged_fixture_is_read_or_told_of(file: Path, data: st.DataObject) -
 
 
 def _assert_read_or_told_of(files: list[tuple[str, str]], environment: dict[str, str]) -> None:
-    """Each proxy has a format, and each format is either a preset or a string."""
+    """Each proxy has a format, each format is either a preset or a string, and each route has its names."""
     try:
         config = read_config(files, environment)
     except UsageError:
@@ -232,3 +233,10 @@ def _assert_read_or_told_of(files: list[tuple[str, str]], environment: dict[str,
         assert all(bool(each.preset) != bool(each.source) for each in proxy.formats)
         assert len({(each.kind, each.preset, each.source) for each in proxy.formats}) == len(proxy.formats)
         assert len(set(proxy.captures)) == len(proxy.captures)
+    names = {proxy.name for proxy in config.proxies}
+    assert len(set(config.routes)) == len(config.routes)
+    for route in config.routes:
+        assert route.frontend in names
+        assert route.kind in {"http", "tcp"}
+        assert route.backend
+        assert route.server

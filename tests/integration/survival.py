@@ -19,7 +19,7 @@ from pathlib import Path
 
 from haproxy_log_exporter.service import FLUSH_SECONDS
 from tests.integration.numbered_log import BOUNDS, Rotation, Rotator, Writer, expected, line, repeating
-from tests.support import Exporter, serving, wait_until
+from tests.support import EACH_PATH, Exporter, serving, wait_until
 
 LINES = "haproxy_log_exporter_lines_total{"
 REQUESTS = "haproxy_log_requests_total{http_request_path="
@@ -183,7 +183,7 @@ class Survival:
             "--metrics": "requests_total,bytes_read_total,response_duration_seconds",
             "--buckets": ",".join(BOUNDS),
         }
-        with serving(*chain.from_iterable(options.items())) as exporter:
+        with serving(*chain.from_iterable(options.items()), *EACH_PATH) as exporter:
             self.scraper.exporter = exporter
             try:
                 yield exporter

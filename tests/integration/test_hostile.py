@@ -15,7 +15,7 @@ import pytest
 from tests.certificates import Pair, client_context, make_pair
 from tests.integration.hostile import Attacker, Flood, Honest, Trickle, framed, garble, message
 from tests.services import LINES, REQUESTS, wait_for
-from tests.support import Exporter, Samples, need, serving, total
+from tests.support import EACH_PATH, Exporter, Samples, need, serving, total
 
 MOST_CONNECTIONS = 256
 MOST_GROWTH = 50 << 10  # KiB
@@ -67,7 +67,7 @@ def running_site(folder: Path) -> Iterator[Site]:
     options = ("--syslog-tls-certificate", authority.certificate, "--syslog-tls-key", authority.key)
     sources = [word for url in URLS.values() for word in ("--syslog", url)]
     with ExitStack() as stack:
-        exporter = stack.enter_context(serving(*sources, *options, "--labels", "http_request_path"))
+        exporter = stack.enter_context(serving(*sources, *options, "--labels", "http_request_path", *EACH_PATH))
         ports = {scheme: exporter._port(rf"listening on {url}, port (\d+)") for scheme, url in URLS.items()}
         site = Site(exporter, ports, [], authority)
         udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))

@@ -15,7 +15,7 @@ from tests.integration.journald import Journald, running_as, running_journald
 from tests.services import LINES, REQUESTS, line, times_said, wait_for
 from tests.sources.journals import UNIT, Journal, Writer, need_journals, of_stdout, of_syslog
 from tests.states import fill, small_disk
-from tests.support import Exporter, Samples, need, run, serving, total, wait_until
+from tests.support import EACH_PATH, Exporter, Samples, need, run, serving, total, wait_until
 
 _SOURCE = f"journal:{UNIT}"
 _PATHS = "http_request_path"
@@ -35,7 +35,8 @@ def journal(tmp_path: Path) -> Journal:
 
 @contextmanager
 def _following(journal: Journal, *options: str | Path) -> Iterator[Exporter]:
-    with serving("--journal", UNIT, "--journal-directory", journal.folder, "--labels", _PATHS, *options) as exporter:
+    places = ("--journal", UNIT, "--journal-directory", journal.folder)
+    with serving(*places, "--labels", _PATHS, *EACH_PATH, *options) as exporter:
         assert exporter.port
         yield exporter
 

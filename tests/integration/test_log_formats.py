@@ -10,15 +10,19 @@ from unittest.mock import ANY
 
 import pytest
 
+from haproxy_log_exporter.choice import Choice, PathChoice
 from haproxy_log_exporter.counting import count_files, parse_files
-from haproxy_log_exporter.engine import Choice
 from haproxy_log_exporter.errors import UsageError
+from haproxy_log_exporter.labels.paths import PathRewriter
+from haproxy_log_exporter.labels.templates import Templates
 from tests.integration.log_format_site import REQUESTS, Exchange, is_refused, play, references, requests_for
 from tests.integration.log_format_values import expected, read_reference
 from tests.integration.log_formats import AMBIGUOUS, FORMATS, NOT_FORMATS
 from tests.support import FIXTURES, Samples, need, read_samples, run, total
 
 _ROWS = {f"f{place}": row for place, row in enumerate(FORMATS)}
+_CHOSEN_BY_CLIENTS = {"http_request_path", "http_request_uri", "http_request_query"}
+
 _EACH_ROW = pytest.mark.parametrize("name", [pytest.param(name, id=row.format) for name, row in _ROWS.items()])
 
 # HAProxy 2.6's, from its configuration manual, chapter 8.2.4.
@@ -106,14 +110,34 @@ def test_lines_are_counted_by_what_they_were(
     requests = "requests_total" if row.mode == "http" else "sessions_total"
     labels = [field for field in fields if _is_label(field, read)]
     metrics = [metric for metric, field in (_SUMS | _DURATIONS).items() if field in fields]
-    count_files(Choice((*labels,), (requests, *metrics), (), (row.format,)), [str(played.log(name, tmp_path))])
+    choice = Choice((*labels,), (requests, *metrics), (), (row.format,), paths=PathChoice(ids=False))
+    count_files(choice, [str(played.log(name, tmp_path))])
     samples = read_samples(capsysbinary.readouterr().out.decode())
-    values = Counter(tuple(_as_label(was.get(label, "")) for label in labels) for was in read)
+    shown = _as_shown(read)
+    values = Counter(tuple(_as_label(was.get(label, "")) for label in labels) for was in shown)
     found = {each: total(samples, f"haproxy_log_{requests}", **dict(zip(labels, each, strict=True))) for each in values}
     assert found == values
     assert total(samples, f"haproxy_log_{requests}") == values.total()
     for metric in metrics:
         assert _counted(metric, samples) == _known(metric, read, early=bool(row.option)), metric
+
+
+def _as_shown(read: Sequence[dict[str, object]]) -> list[dict[str, object]]:
+    """Write paths in their normal form; what clients choose counts as other, until a request has found something."""
+    rewriter, found = PathRewriter(Templates([]), ids=False), []
+    known = {(name, "") for name in _CHOSEN_BY_CLIENTS}
+    for was in read:
+        has_found = str(was.get("status_code", 200)) not in ("400", "404", "405", "414", "-1", "0")
+        shown = dict(was)
+        for name in _CHOSEN_BY_CLIENTS & was.keys():
+            value = str(was[name])
+            if name == "http_request_path" and value:
+                (value,) = rewriter.rewrite([value.encode()])
+            if has_found:
+                known.add((name, value))
+            shown[name] = value if (name, value) in known else "other"
+        found.append(shown)
+    return found
 
 
 def _with_headers(was: dict[str, object]) -> dict[str, object]:

@@ -61,8 +61,8 @@ def test_of_two_loggers_one_can_be_read(tmp_path: Path) -> None:
         [row] = [row for row in haproxy.rows() if (row["pxname"], row["svname"]) == ("web", "FRONTEND")]
         haproxy.stop()
         of_both, of_one = (_read_to_the_end(exporter) for exporter in (both, one))
-    assert {path: total(of_both, _REQUESTS, http_request_path=path) for path in ("/ok", "/404", "/error")} == {
-        "/ok": 12, "/404": 4, "/error": 10,
+    assert {path: total(of_both, _REQUESTS, http_request_path=path) for path in ("/ok", "other", "/error")} == {
+        "/ok": 12, "other": 4, "/error": 10,
     }  # fmt: skip
     assert total(of_one, _REQUESTS) - 1 == number(row, "req_tot") == 21
     for class_ in "245":

@@ -35,7 +35,7 @@ from tests.integration.transports import (
     site,
 )
 from tests.services import wait_for
-from tests.support import Exporter, Samples, need, serving, total, wait_until
+from tests.support import EACH_PATH, Exporter, Samples, need, serving, total, wait_until
 
 _PATHS = ("/200", "/404", "/503")
 _LAST = "/last"  # who has read its line has read all before it
@@ -43,7 +43,7 @@ _REFUSED = "haproxy_log_exporter_refused_total"
 _DROPPED = "haproxy_log_exporter_events_dropped_total"
 _REQUESTS = "haproxy_log_requests_total"
 
-_BY_PATH = ("--labels", "http_request_path", "--metrics", "requests_total")
+_BY_PATH = ("--labels", "http_request_path", "--metrics", "requests_total", *EACH_PATH)
 
 
 def _need(transport: Transport) -> None:

@@ -2,7 +2,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from haproxy_log_exporter.engine import Choice, compile_all
+from haproxy_log_exporter.choice import Choice
 from haproxy_log_exporter.errors import UsageError
 from haproxy_log_exporter.labels.catalogue import Fillable, Label, Reading, error_labels, find_labels, read_label
 from haproxy_log_exporter.labels.reasons import REASONS
@@ -10,6 +10,7 @@ from haproxy_log_exporter.logformat.compiler import compile_format
 from haproxy_log_exporter.logformat.fields import KINDS
 from haproxy_log_exporter.logformat.notation import PLAIN, Notation
 from haproxy_log_exporter.logformat.presets import PRESETS
+from haproxy_log_exporter.planning import compile_all
 
 LISTED = Notation(quoted=True, listed=True)
 

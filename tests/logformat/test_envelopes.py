@@ -1,7 +1,8 @@
 import pytest
 
-from haproxy_log_exporter.engine import Choice, compile_all
+from haproxy_log_exporter.choice import Choice
 from haproxy_log_exporter.logformat.envelopes import FACILITIES, compile_facilities
+from haproxy_log_exporter.planning import compile_all
 from haproxy_log_exporter.records import Parser, as_json
 from tests.logformat import ENVELOPES
 

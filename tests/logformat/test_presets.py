@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from haproxy_log_exporter.engine import Choice, compile_all
+from haproxy_log_exporter.choice import Choice
 from haproxy_log_exporter.logformat.compiler import compile_message
 from haproxy_log_exporter.logformat.presets import NOTICES, PRESETS
 from haproxy_log_exporter.logformat.reader import Extent, Reader
+from haproxy_log_exporter.planning import compile_all
 from haproxy_log_exporter.records import Parser
 from tests.support import need
 

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from haproxy_log_exporter.engine import Choice, build_pipeline, compile_all
+from haproxy_log_exporter.choice import Choice
+from haproxy_log_exporter.engine import build_pipeline
 from haproxy_log_exporter.labels.catalogue import _FRAGMENT
 from haproxy_log_exporter.logformat.reader import Reader
 from haproxy_log_exporter.metrics.catalogue import DEFAULT_METRICS
 from haproxy_log_exporter.pipeline import Pipeline
+from haproxy_log_exporter.planning import compile_all
 from haproxy_log_exporter.records import Parser, Record
 from tests.logformat import ENVELOPES, LINES, Line
 

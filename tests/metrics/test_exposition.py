@@ -1,6 +1,7 @@
 from collections import Counter as Tally
 from collections.abc import Iterable
 from decimal import Decimal
+from itertools import islice
 
 import pytest
 from hypothesis import example, given
@@ -8,12 +9,14 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_open_metrics
 
+from haproxy_log_exporter.metrics import exposition
 from haproxy_log_exporter.metrics.catalogue import DEFAULT_BUCKETS, METRICS, PREFIX, Metric
 from haproxy_log_exporter.metrics.exposition import render
 from haproxy_log_exporter.metrics.layout import Layout
-from haproxy_log_exporter.metrics.totals import Table
+from haproxy_log_exporter.metrics.totals import Snapshot, Table
 from tests.metrics import patient
 from tests.support import Samples, read_samples
+from tests.tables import grow
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 REQUESTS = BY_NAME["requests_total"]
@@ -69,7 +72,7 @@ def make_table(names: Iterable[str], *metrics: Metric, buckets: Iterable[str] = 
 def add_line(table: Table, values: tuple[str, ...], times: int = 1, kind: str = "http", **fields: bytes) -> None:
     """Count a line so many times."""
     packed = table.layout.line(kind) + sum(table.layout.contribution(name, text) for name, text in fields.items())
-    table.add({table.position(values): packed * times})
+    grow(table, {values: packed * times})
 
 
 def text_of(*tables: Table, open_metrics: bool = False) -> str:
@@ -242,7 +245,7 @@ def test_label_set_shows_in_metrics_of_its_kind_of_lines_alone(open_metrics: boo
     add_line(table, ("both",), 4, kind="http", time_response=b"5", bytes_read=b"1")
     add_line(table, ("both",), 5, kind="tcp", bytes_read=b"2")
     table.position(("none",))
-    table.add({})
+    grow(table, {})
     text = text_of(table, open_metrics=open_metrics)
     samples = samples_of_open_metrics(text) if open_metrics else read_samples(text)
     found = {(name.removeprefix(PREFIX), dict(labels)["backend"]): count for (name, labels), count in samples.items()}
@@ -260,18 +263,86 @@ def test_label_set_shows_in_metrics_of_its_kind_of_lines_alone(open_metrics: boo
     }
 
 
-@pytest.mark.parametrize("count", [0, 1, 249, 250, 251, 1001])
+@pytest.mark.parametrize("count", [0, 1, 10_000])
 def test_all_label_sets_are_written_once_in_parts(count: int) -> None:
-    """However many label sets there are, each is written once, and no part is longer than some hundred of them."""
+    """However many label sets there are, each is written once, and a part holds whole lines."""
     table = make_table(("path",), REQUESTS)
     for number in range(count):
         add_line(table, (f"/{number}",), number + 1)
     parts = [*render([(table.layout, table.snapshot())], open_metrics=False)]
-    assert max(part.count(b"\n") for part in parts) <= 250
     assert read_samples(b"".join(parts).decode()) == {
         (f"{PREFIX}requests_total", frozenset({("path", f"/{number}")})): number + 1 for number in range(count)
     }
     assert all(part.endswith(b"\n") for part in parts if part)
+
+
+@pytest.mark.parametrize("length", [1, 5_000])
+def test_parts_are_small(length: int) -> None:
+    """However long the labels are, a part is of some hundred kilobytes."""
+    table = make_table(("path",), REQUESTS, RESPONSE)
+    for number in range(3_000):
+        add_line(table, (f"/{number:0{length}}",))
+    parts = [*islice(render([(table.layout, table.snapshot())], open_metrics=False), 20)]
+    assert len(parts) == 20
+    assert max(map(len, parts)) < 400_000
+
+
+@pytest.mark.parametrize("size", [1, 3_000, 5_000, 10_000, 1 << 30])
+def test_parts_are_one_text_however_large_they_are(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each label set is written once, with its own numbers, wherever the text is divided."""
+    table = make_table(("path",), *METRICS)
+    for number, nasty in enumerate(NASTY):
+        one, other = str(number).encode(), str(number * 1000).encode()
+        add_line(table, (nasty,), number + 1, time_response=one, time_total=other, bytes_read=b"%b%b" % (other, other))
+        add_line(table, (nasty,), number % 3, kind="tcp", time_total=one, time_queue=b"-1", redispatched=b"+")
+    whole = text_of(table)
+    samples = read_samples(whole)
+    monkeypatch.setattr(exposition, "_PART", size)
+    parts = [*render([(table.layout, table.snapshot())], open_metrics=False)]
+    assert b"".join(parts).decode() == whole
+    assert (len(parts) > 2 * len(METRICS)) == (size < 1 << 30)
+    for number, nasty in enumerate(NASTY):
+        labels = frozenset({("path", nasty)})
+        assert samples[f"{PREFIX}requests_total", labels] == number + 1
+        assert samples[f"{PREFIX}response_duration_seconds_sum", labels] == number * (number + 1) / 1000
+        assert samples.get((f"{PREFIX}sessions_total", labels), 0) == number % 3
+        assert samples[f"{PREFIX}redispatches_total", labels] == number % 3
+
+
+def test_place_of_a_label_set_that_was_dropped_is_not_written() -> None:
+    """A place without text and total shows nowhere, and the labels of the others stand, whichever comes first."""
+    table = make_table(("path",), REQUESTS, RESPONSE, buckets=["1"])
+    for path in ("/first", "/second", "/third"):
+        add_line(table, (path,), time_response=b"5")
+    snapshot = table.snapshot()
+    expected = [line for line in text_of(table).splitlines() if "/second" in line or line[0] == "#"]
+    holes = Snapshot([b"", snapshot.texts[1], b""], [0, snapshot.totals[1], 0])
+    written = b"".join(render([(table.layout, holes)], open_metrics=False)).decode().splitlines()
+    assert written == expected
+
+
+def test_what_is_certain_is_written_though_nothing_was_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A label set that is certain to have lines of a kind stands at 0 in that kind's metrics, in whichever part."""
+    monkeypatch.setattr(exposition, "_PART", 1)
+    table = make_table(("path",), REQUESTS, BY_NAME["sessions_total"], RESPONSE, buckets=["1"])
+    http, tcp = table.layout.line("http"), table.layout.line("tcp")
+    texts = [b'path="/counted"', b'path="/certain"', b'path="/tcp"', b'path="/nothing"']
+    snapshot = Snapshot(texts, [http, 0, 3 * tcp, 0], {0: http, 1: http, 2: http | tcp})
+    text = b"".join(render([(table.layout, snapshot)], open_metrics=False)).decode()
+    found = {
+        (name.removeprefix(PREFIX), dict(labels)["path"]): count for (name, labels), count in read_samples(text).items()
+    }
+    assert found == {
+        ("requests_total", "/counted"): 1,
+        ("requests_total", "/certain"): 0,
+        ("requests_total", "/tcp"): 0,
+        ("sessions_total", "/tcp"): 3,
+        **{
+            (f"response_duration_seconds_{sample}", path): 0
+            for path in ("/counted", "/certain", "/tcp")
+            for sample in ("bucket", "sum", "count")
+        },
+    }
 
 
 def test_several_tables_are_one_exposition() -> None:
@@ -291,12 +362,12 @@ def test_several_tables_are_one_exposition() -> None:
 def test_is_written_only_as_far_as_it_is_taken() -> None:
     """Rendering is lazy: what nobody takes is not written, and what is added meanwhile does not show."""
     table = make_table(("path",), REQUESTS)
-    for number in range(1000):
+    for number in range(10_000):
         add_line(table, (f"/{number}",))
     snapshot = table.snapshot()
     parts = render([(table.layout, snapshot)], open_metrics=False)
     begun = next(parts) + next(parts)
-    add_line(table, ("/999",), 41)
-    snapshot.totals[999] = 7 * table.layout.line("http")
+    add_line(table, ("/9999",), 41)
+    snapshot.totals[9999] = 7 * table.layout.line("http")
     samples = read_samples((begun + b"".join(parts)).decode())
-    assert samples[f"{PREFIX}requests_total", frozenset({("path", "/999")})] == 7
+    assert samples[f"{PREFIX}requests_total", frozenset({("path", "/9999")})] == 7

@@ -15,6 +15,8 @@ from tests.metrics import patient
 BY_NAME = {metric.name: metric for metric in METRICS}
 RESPONSE = BY_NAME["response_duration_seconds"]
 
+WIDTH = sum(lanes for _, lanes in Layout(METRICS, DEFAULT_BUCKETS).blocks())
+
 # What 19 digits hold at most, the ends of signed 64 bits, and what HAProxy writes most.
 LARGEST = 10**19 - 1
 NUMBERS = st.one_of(
@@ -226,3 +228,19 @@ def test_blocks_have_the_same_names_where_they_mean_the_same() -> None:
     assert len({block(RESPONSE, *buckets) for buckets in different}) == len(different)
     queue = BY_NAME["server_queue_length"]
     assert len({block(queue, *buckets) for buckets in different}) == 1
+
+
+@patient
+@given(st.lists(st.lists(st.integers(0, 2**64 - 1), min_size=WIDTH, max_size=WIDTH), max_size=5))
+def test_many_totals_are_unpacked_at_once(rows: list[list[int]]) -> None:
+    """Of each total a metric's lanes are its own, and lines of a kind those of the kind, whatever the others hold."""
+    layout = Layout(METRICS, DEFAULT_BUCKETS)
+    totals = [sum(value << 64 * lane for lane, value in enumerate(row)) for row in rows]
+    seen = len(layout.kinds)
+    for slot, (_, width) in zip(layout.slots, layout.blocks()[seen:], strict=True):
+        if width:
+            assert [*layout.rows(slot, totals)] == [tuple(row[slot.lane : slot.lane + width]) for row in rows]
+            seen += width
+    for kind, lane in layout.kinds.items():
+        assert layout.lines(kind, totals) == [row[lane] for row in rows]
+    assert seen == WIDTH

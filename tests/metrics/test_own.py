@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 from haproxy_log_exporter import __version__
-from haproxy_log_exporter.engine import Choice, build_pipeline
+from haproxy_log_exporter.choice import Choice
+from haproxy_log_exporter.engine import build_pipeline
 from haproxy_log_exporter.metrics.catalogue import DEFAULT_BUCKETS
 from haproxy_log_exporter.metrics.own import PREFIX, FlushDurations, OwnMetrics, OwnState
 from haproxy_log_exporter.metrics.shown import Condition, Shown, Tally

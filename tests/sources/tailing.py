@@ -11,8 +11,10 @@ from unittest import mock
 
 from prometheus_client import generate_latest
 
-from haproxy_log_exporter.engine import Choice
+from haproxy_log_exporter.choice import Choice, PathChoice
+from haproxy_log_exporter.given import Given
 from haproxy_log_exporter.inputs import Inputs
+from haproxy_log_exporter.labels.limits import Limits
 from haproxy_log_exporter.metrics.exposition import render
 from haproxy_log_exporter.service import Service
 from haproxy_log_exporter.settings import Settings, read_settings
@@ -95,7 +97,7 @@ class _Driven(Service):
     """A service whose turns are taken one by one."""
 
     def __init__(self, settings: Settings, choice: Choice, clock: Clock) -> None:
-        super().__init__(settings, choice)
+        super().__init__(Given(settings, choice))
         self.inputs = _DrivenInputs(settings, self.pipeline, self._state)
         self.inputs.clock = clock
         self.served: Served = self._served()
@@ -159,7 +161,14 @@ class Exporter:
         }
         self._settings, problems = read_settings(texts, {})
         assert not problems
-        self.choice = Choice(("http_request_path",), ("requests_total",), ("1",), (FORMAT,))
+        self.choice = Choice(
+            ("http_request_path",),
+            ("requests_total",),
+            ("1",),
+            (FORMAT,),
+            paths=PathChoice(ids=False),
+            limits=Limits(1_000_000),
+        )
         self._service: _Driven | None = None
         self._seen: Samples = {}
 

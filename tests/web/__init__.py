@@ -18,6 +18,7 @@ from haproxy_log_exporter.metrics.layout import Layout
 from haproxy_log_exporter.metrics.shown import Shown
 from haproxy_log_exporter.metrics.totals import Table
 from haproxy_log_exporter.web.server import Served, WebServer
+from tests.tables import grow
 
 LOOPBACK = Address("127.0.0.1", 0)
 SECONDS = 20.0  # patience with a server that hangs; shorter than its own with a client
@@ -35,7 +36,7 @@ def make_shown(*paths: str) -> Shown:
     """Make a table of requests by path: one of the first path, two of the second, …."""
     table = Table(["path"], Layout([METRICS[0]], ()))
     for count, path in enumerate(paths, start=1):
-        table.add({table.position((path,)): count})
+        grow(table, {(path,): count})
     return Shown([(table.layout, table.snapshot())], {}, Counter(), {})
 
 
