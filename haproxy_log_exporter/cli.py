@@ -31,7 +31,7 @@ _JSON = "Print one JSON object."
 _WRONG_USAGE = 2
 
 _OPTIONAL_TEXT = Optional[str]  # noqa: UP045 -- typer 0.7 does not know `str | None`
-_OPTIONAL_SWITCH = Optional[bool]  # noqa: UP045 -- the same
+_OPTIONAL_SWITCH = Optional[bool]  # noqa: UP045 -- typer 0.7 does not know `bool | None`
 _OPTIONAL_TEXTS = Optional[list[str]]  # noqa: UP045 -- typer 0.7 does not know `| None`
 
 app = typer.Typer(

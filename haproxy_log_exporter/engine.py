@@ -13,12 +13,11 @@ from haproxy_log_exporter.labels.rules import apply_rules, fixed_values
 from haproxy_log_exporter.logformat.compiler import compile_message
 from haproxy_log_exporter.logformat.presets import NOTICES
 from haproxy_log_exporter.metrics.account import Account
-from haproxy_log_exporter.metrics.catalogue import Metric
+from haproxy_log_exporter.metrics.catalogue import TRAFFIC, Metric
 from haproxy_log_exporter.metrics.layout import Layout
 from haproxy_log_exporter.metrics.totals import Table
 from haproxy_log_exporter.pipeline import NoticeKind, Pipeline, Stage
 from haproxy_log_exporter.planning import (
-    TRAFFIC,
     ChosenMetric,
     Plan,
     find_fillable,
@@ -157,7 +156,7 @@ def _traffic_tables(choice: Choice, metrics: Sequence[ChosenMetric]) -> list[Cou
     """Put metrics that have the same labels into one table."""
     groups: dict[frozenset[str], list[ChosenMetric]] = {}
     for each in metrics:
-        if each.is_of_traffic:
+        if each.metric.is_of_traffic:
             groups.setdefault(frozenset(label.name for label in each.labels), []).append(each)
     return [_counted(choice, group[0].labels, [each.metric for each in group], "traffic") for group in groups.values()]
 

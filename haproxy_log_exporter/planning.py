@@ -11,9 +11,7 @@ from haproxy_log_exporter.labels.catalogue import Fillable, Label, error_labels,
 from haproxy_log_exporter.labels.rules import Rule
 from haproxy_log_exporter.logformat.compiler import Wanted, compile_format
 from haproxy_log_exporter.logformat.reader import Reader
-from haproxy_log_exporter.metrics.catalogue import METRICS, Metric, find_metrics
-
-TRAFFIC = ("http", "tcp")
+from haproxy_log_exporter.metrics.catalogue import METRICS, TRAFFIC, Metric, find_metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +20,6 @@ class ChosenMetric:
 
     metric: Metric
     labels: tuple[Label, ...]
-
-    @property
-    def is_of_traffic(self) -> bool:
-        """Whether it is made of requests or sessions."""
-        return bool({*self.metric.kinds} & {*TRAFFIC})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +34,7 @@ class Plan:
     @property
     def labels(self) -> dict[str, Label]:
         """The labels of all metrics of traffic, by name."""
-        return {label.name: label for each in self.metrics if each.is_of_traffic for label in each.labels}
+        return {label.name: label for each in self.metrics if each.metric.is_of_traffic for label in each.labels}
 
 
 def make_plan(choice: Choice) -> Plan:
@@ -63,7 +56,7 @@ def make_plan(choice: Choice) -> Plan:
     for metric in _find_metrics(choice, there, {reader.kind for reader in readers}, mistakes):
         chosen = own.get(metric.name, MetricChoice(metric.name))
         its = labels
-        if not {*metric.kinds} & {*TRAFFIC}:
+        if not metric.is_of_traffic:
             its = error_labels() if "error" in metric.kinds else ()
         elif chosen.labels is not None:
             with collecting(mistakes):
@@ -80,11 +73,10 @@ def make_plan(choice: Choice) -> Plan:
             (label,) = find_labels([ruled.label], there, _at(ruled.place))
             rules.append((label, ruled.rules))
     mistakes += _find_clashes(choice, metrics)
-    for name, _ in choice.limits.of:
-        if is_ever_a_label(name):  # which no metric may have, and another one may
-            continue
+    # What formats of HAProxy's own fill may be limited in any case: other options decide whether a metric has it.
+    if limited := [name for name, _ in choice.limits.of if not is_ever_a_label(name)]:
         with collecting(mistakes):
-            find_labels([name], there, lambda each: choice.place("max-label-values", each))
+            find_labels(limited, there, lambda name: choice.place("max-label-values", name))
     if mistakes:
         raise UsageError(*dict.fromkeys(mistakes))
     return Plan(formats, readers, tuple(metrics), tuple(rules))
@@ -126,7 +118,7 @@ def _find_metrics(choice: Choice, there: Fillable, kinds: AbstractSet[str], mist
 
 def _with_buckets(metric: Metric, chosen: MetricChoice, choice: Choice, mistakes: list[str]) -> Metric:
     """Give a metric its buckets; tell of labels and buckets that it cannot have."""
-    if chosen.labels is not None and not {*metric.kinds} & {*TRAFFIC}:
+    if chosen.labels is not None and not metric.is_of_traffic:
         mistakes.append(f"{chosen.place}: {metric.name} has labels of its own, and no others")
     if metric.type != "histogram":
         if chosen.buckets is not None:

@@ -15,10 +15,11 @@ from haproxy_log_exporter.labels.templates import Templates
 from haproxy_log_exporter.logformat.compiler import CompiledFormat, Wanted, compile_format
 from haproxy_log_exporter.logformat.guards import Guards, earlier_steps, last_step
 from haproxy_log_exporter.logformat.reader import Reader
+from haproxy_log_exporter.metrics.catalogue import TRAFFIC
 from haproxy_log_exporter.metrics.pending import Feed, Tabulator
 from haproxy_log_exporter.metrics.totals import Table
 from haproxy_log_exporter.pipeline import Stage
-from haproxy_log_exporter.planning import TRAFFIC, library_reader
+from haproxy_log_exporter.planning import library_reader
 
 _STATUS = Label("status_code", "status_code", Reading.TEXT)
 

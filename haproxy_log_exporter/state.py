@@ -177,9 +177,9 @@ class State:
     def _read_tables(self, connection: sqlite3.Connection) -> dict[int, tuple[KeptTable, bool]]:
         """Read all tables by their numbers, and whether the places of each are as many as its label sets."""
         found = {}
-        for number, key, labels, blocks in connection.execute("SELECT * FROM tables").fetchall():
+        for number, key, labels, meanings in connection.execute("SELECT * FROM tables").fetchall():
             rows, is_dense = _read_rows(connection, number)
-            blocks = [(name, lanes) for name, lanes in json.loads(blocks)]  # noqa: PLW2901 -- read
+            blocks = [(name, lanes) for name, lanes in json.loads(meanings)]
             found[number] = KeptTable(key, tuple(json.loads(labels)), blocks, rows), is_dense
         return found
 

@@ -7,6 +7,9 @@ from enum import Enum
 from haproxy_log_exporter.errors import UsageError, hint
 
 PREFIX = "haproxy_log_"
+
+# The kinds of lines that labels are chosen for; errors and notices have their own.
+TRAFFIC = ("http", "tcp")
 DEFAULT_METRICS = ("requests_total", "sessions_total", "response_duration_seconds")
 DEFAULT_BUCKETS = (
     "0.005",
@@ -53,6 +56,11 @@ class Metric:
     label: str = ""
     per_unit: int = 1
     buckets: tuple[str, ...] = ()
+
+    @property
+    def is_of_traffic(self) -> bool:
+        """Whether it is made of requests or sessions."""
+        return not {*TRAFFIC}.isdisjoint(self.kinds)
 
     @property
     def type(self) -> str:
