@@ -65,10 +65,11 @@ NOTICES: tuple[Notice, ...] = (
     Notice("proxy_paused", r"(?:Paus(?:ed|ing)|Resum(?:ed|ing)|Enabl(?:ed|ing)) $text*+"),
     # sink_announce_dropped() in src/sink.c: a ring had no room for so many messages.
     Notice("events_dropped", r"[1-9][0-9]{0,9} events? dropped", says_dropped=True),
-    # print_message() in src/errors.c, on standard error, and the lines that it goes on over.
+    # print_message() in src/errors.c, on standard error: a word filled up with blanks to 8 letters, and the lines that
+    # it goes on over.
     Notice(
         "process",
-        r"(?:\[(?:DIAG|NOTICE|WARNING|ALERT)\] {1,3}(?>[0-9]{3}/[0-9]{6} |)\([0-9]{1,10}\) : | {3}\| )$text*+",
+        r"(?:\[(?:DIAG|NOTICE|WARNING|ALERT)\] {1,5}(?>[0-9]{3}/[0-9]{6} |)\([0-9]{1,10}\) : | {3}\| )$text*+",
     ),
     Notice("other", rf"(?:{_SERVER}|Proxy $word++ reached |SIGHUP(?: received,|: (?:Server|Proxy|Backup)) )$text*+"),
 )

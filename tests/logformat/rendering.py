@@ -153,7 +153,8 @@ def _shorten(item: Item, value: Value) -> Value:
     """Make a value shorter, of a kind that HAProxy prints; as it is where that cannot be done."""
     match item.form:
         case Form.FRONTEND:
-            return (value[0][:-1] or value[0], False)
+            shorter = value[0][:-1]
+            return (value[0] if shorter in (b"", b"-") else shorter, False)  # "-" stands for nothing
         case Form.LIST:
             return value and (value[:-1] or None)
         case Form.PIECE:
@@ -191,7 +192,8 @@ def _behind(form: Format, index: int) -> "re.Pattern[bytes]":
         if isinstance(node, bytes):
             pattern += (b" " if place == 0 else b" ?") if node == BLANK else re.escape(node)
         elif node.open or node.quoted or node.own:
-            begins = b'["0-9tfn-]' if "json" in node.flags else b'"'  # of JSON it may be a number or the like as well
+            # Of JSON it may be a number or the like as well; a quote may have a backslash, as syslog-ng writes it.
+            begins = rb'[\\"0-9tfn-]' if "json" in node.flags else rb'\\?"'
             return re.compile(pattern + begins * (node.quoted and node.form not in (Form.BLOCK, Form.LIST)), re.DOTALL)
         else:
             pattern += rb"[-+0-9A-Fa-f:.unix]*" if node.numeric else b".*?"
