@@ -1,8 +1,15 @@
 """Standard output: what commands print, and what becomes of it where it cannot be written."""
 
+import os
 import sys
 
 from haproxy_log_exporter.errors import OperationError
+
+
+def give_up() -> None:
+    """Lead standard output nowhere, so that what it still holds is not tried, and told of, again at exit."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def write_bytes(output: bytes) -> None:
@@ -21,6 +28,7 @@ def write_bytes(output: bytes) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
+        give_up()
         message = f"cannot write the output: {error.strerror}"
         raise OperationError(message) from error
 

@@ -3,12 +3,13 @@
 import os
 import socket
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from haproxy_log_exporter.address import Address, readable
 from haproxy_log_exporter.errors import UsageError
 
 _FIRST = 3  # SD_LISTEN_FDS_START
+_WEB = "web"  # FileDescriptorName= of a socket that is for the metrics, and never a source
 
 _SCHEMES = {
     (socket.AF_INET, socket.SOCK_DGRAM): "udp",
@@ -23,12 +24,13 @@ _ANY = ("0.0.0.0", "::")  # noqa: S104 -- what getsockname() says, not what is b
 
 @dataclass(frozen=True, slots=True)
 class Inherited:
-    """A socket, what it is as a URL, and its address or path."""
+    """A socket, what it is as a URL, its address or path, and the name that its unit gives it."""
 
     socket: socket.socket
     scheme: str
     address: Address
     path: str = ""
+    name: str = ""
 
     @property
     def url(self) -> str:
@@ -44,7 +46,11 @@ class InheritedSockets:
         self._left = sockets
 
     def take(self, scheme: str, address: Address, path: str = "") -> socket.socket | None:
-        """Give the socket that is bound where an option asks for it; an empty host asks for all addresses."""
+        """Give the socket that is bound where an option asks for it; an empty host asks for all addresses.
+
+        Raises:
+            UsageError: where another one than `http` asks for is named as the one for the metrics.
+        """
         if not self._left:
             return None
         kind = "tcp" if scheme in ("tls", "http") else scheme
@@ -54,6 +60,9 @@ class InheritedSockets:
             if each.scheme == kind and is_there and (kind == "unix" or each.address.host in hosts):
                 self._left.remove(each)
                 return each.socket
+        if named := next((each for each in self._left if scheme == "http" and each.name == _WEB), None):
+            message = f"--web.listen-address: {address} is not where systemd's socket {_WEB} listens, {named.address}"
+            raise UsageError(message)
         return None
 
     def rest(self) -> list[Inherited]:
@@ -79,13 +88,14 @@ def inherit_sockets(environment: MutableMapping[str, str]) -> InheritedSockets:
         UsageError: where one of them is nothing to be sent to.
     """
     count = int(environment["LISTEN_FDS"]) if are_inherited(environment) else 0
+    names = [*environment.get("LISTEN_FDNAMES", "").split(":"), *[""] * count]
     for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
         environment.pop(name, None)
     found, problems = [], []
-    for descriptor in range(_FIRST, _FIRST + count):
+    for descriptor, name in enumerate(names[:count], start=_FIRST):
         try:
             os.set_inheritable(descriptor, False)  # noqa: FBT003 -- os's
-            found.append(_look_at(descriptor))
+            found.append(replace(_look_at(descriptor), name=name))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             problems.append(f"systemd's socket {descriptor - _FIRST + 1} cannot be read from: {reason}")

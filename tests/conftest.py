@@ -8,3 +8,6 @@ from hypothesis import settings
 settings.register_profile("judged", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("judged")
+
+# Commands run as they do for a user: with what is printed kept until there is enough of it.
+os.environ.pop("PYTHONUNBUFFERED", None)

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -27,14 +28,18 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 EACH_PATH = ("--no-path-ids", "--max-label-values", "1000000", "--max-series", "1000000")
 
 
+def give_up(message: str) -> NoReturn:
+    """Skip the test for what is missing; fail it where REQUIRE_PROGRAMS is set."""
+    if os.environ.get("REQUIRE_PROGRAMS"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
 def need(*programs: str) -> None:
     """Skip the test where a program is missing; fail it where REQUIRE_PROGRAMS is set."""
     for program in programs:
         if shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None:
-            message = f"{program} is not installed"
-            if os.environ.get("REQUIRE_PROGRAMS"):
-                pytest.fail(message)
-            pytest.skip(message)
+            give_up(f"{program} is not installed")
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:

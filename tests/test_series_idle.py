@@ -78,7 +78,7 @@ def test_its_place_is_free(log: Path) -> None:
     """With one value for the label, the next path has it when the first one is gone."""
     options = ("--series-idle", "1s", "--max-label-values", "http_request_path=1")
     with forgetting(log, *options) as exporter:
-        count(exporter, log, "/a", a=1)
+        append(log, line(path="/a"))
         samples = count(exporter, log, "/b", a=1, other=1)
         assert total(samples, CAPPED, label="http_request_path") == 1
         wait_for(exporter, lambda found: not paths(found), "the end of the series")

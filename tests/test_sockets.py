@@ -24,6 +24,7 @@ class Given:
         self._stack = stack
         self._first = first
         self._count = 0
+        self.names = "x"
 
     def keep(self, sock: socket.socket) -> socket.socket:
         """Close a socket at the test's end."""
@@ -48,7 +49,12 @@ class Given:
 
     def environment(self) -> Environment:
         """Give the variables."""
-        return {"LISTEN_FDS": str(self._count), "LISTEN_PID": str(os.getpid()), "LISTEN_FDNAMES": "x", "HOME": "/"}
+        return {
+            "LISTEN_FDS": str(self._count),
+            "LISTEN_PID": str(os.getpid()),
+            "LISTEN_FDNAMES": self.names,
+            "HOME": "/",
+        }
 
     def inherit(self) -> InheritedSockets:
         """Take them over; they are closed at the test's end."""
@@ -159,6 +165,24 @@ def test_all_addresses(given: Given, host: str) -> None:
     taken = given.inherit().take("udp", Address("", port(sock)))
     assert taken is not None
     taken.close()
+
+
+def test_the_one_for_the_metrics_is_no_source(given: Given) -> None:
+    """The socket that is named so is taken by its address, or refused by that of the option."""
+    given.make(TCP, ("127.0.0.1", 0), listens=True)
+    web = given.make(TCP, ("127.0.0.1", 0), listens=True)
+    given.names = "x:web"
+    inherited = given.inherit()
+    with pytest.raises(UsageError) as refused:
+        inherited.take("http", Address("", 9129))
+    place = f"127.0.0.1:{port(web)}"
+    message = f"--web.listen-address: :9129 is not where systemd's socket web listens, {place}"
+    assert refused.value.messages == (message,)
+    taken = inherited.take("http", Address("127.0.0.1", port(web)))
+    assert taken
+    given.keep(taken)
+    assert port(taken) == port(web)
+    assert inherited.take("http", Address("", 9129)) is None
 
 
 def test_a_host_that_is_unknown(given: Given) -> None:

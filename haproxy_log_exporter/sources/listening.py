@@ -103,7 +103,7 @@ class UnixListener:
             self._inode = found.st_dev, found.st_ino
             path = f"/proc/self/fd/{descriptor}"
             if self.group is not None:
-                os.chown(path, -1, self.group)
+                _give_to_group(path, self.group)
             os.chmod(path, self.mode)
         finally:
             os.close(descriptor)
@@ -164,3 +164,11 @@ class InheritedListener:
     def close(self) -> None:
         """Close this process's end of it."""
         self.inherited.close()
+
+
+def _give_to_group(path: str, group: int) -> None:
+    try:
+        os.chown(path, -1, group)
+    except OSError as error:
+        message = f"it cannot be given to the group {group}: {error.strerror}"
+        raise OperationError(message) from error

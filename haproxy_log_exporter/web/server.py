@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 64
 _IDLE_SECONDS = 30.0
+_ENDING_SECONDS = 0.4  # for those who have asked, or have just come to ask
 
 _TEXT = "text/plain; charset=utf-8"
 _TEXT_METRICS = "text/plain; version=0.0.4; charset=utf-8"
@@ -89,10 +90,10 @@ class WebServer:
         return self._server.refused if self._server else 0
 
     def stop(self) -> None:
-        """Answer nobody new, close the connections, and wait for their threads."""
+        """Answer those who are there, close the connections, and wait for their threads."""
         if self._server and self._thread:
             self._server.shutdown()
-            self._server.close_connections()
+            self._server.end_connections(_ENDING_SECONDS)
             self._server.server_close()
             self._thread.join()
             self._thread = None
@@ -108,8 +109,9 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: Address, served: Served, inherited: socket.socket | None) -> None:
         self.served = served
         self.refused = 0
-        self._open: set[socket.socket] = set()
-        self._opening = threading.Lock()
+        self.ending = False
+        self._open: dict[socket.socket, bool] = {}  # and whether it rests: answered, and nothing more asked
+        self._changed = threading.Condition()
         self.address_family = socket.AF_INET6 if ":" in address.host or not address.host else socket.AF_INET
         if not address.host and not socket.has_dualstack_ipv6():
             self.address_family = socket.AF_INET
@@ -127,28 +129,45 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = "haproxy-log-exporter", int(self.server_address[1])
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 -- socketserver's
-        with self._opening:
+        with self._changed:
             if len(self._open) >= MOST_CONNECTIONS:
                 self.refused += 1
                 return False
-            self._open.add(request)
+            self._open[request] = False
             return True
 
     def shutdown_request(self, request: Any) -> None:
-        with self._opening:
-            self._open.discard(request)
+        with self._changed:
+            self._open.pop(request, None)
+            self._changed.notify_all()
         super().shutdown_request(request)
 
-    def close_connections(self) -> None:
-        with self._opening:
+    def rest(self, connection: socket.socket, *, resting: bool) -> None:
+        """Note whether a connection rests; one that does is closed at the end."""
+        with self._changed:
+            self._open[connection] = resting
+            if resting and self.ending:
+                _close(connection)
+
+    def end_connections(self, seconds: float) -> None:
+        """Wait for the answers of those that do not rest, for so long; close all others, and these thereafter."""
+        with self._changed:
+            self.ending = True
+            for connection in (each for each, rests in self._open.items() if rests):
+                _close(connection)
+            self._changed.wait_for(lambda: not self._open, seconds)
             for connection in self._open:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+                _close(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 -- socketserver's
         """Let a client that went away go in silence; anything else is a bug."""
         if not isinstance(sys.exception(), OSError):
             logger.error("a request failed", exc_info=True)  # noqa: LOG014 -- called within one
+
+
+def _close(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -160,7 +179,12 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     _plain: ClassVar[dict[str, str]] = {"Content-Type": _TEXT}
 
+    def handle_one_request(self) -> None:
+        super().handle_one_request()
+        self.server.rest(self.connection, resting=True)
+
     def do_GET(self) -> None:
+        self.server.rest(self.connection, resting=False)
         served = self.server.served
         if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
             self.close_connection = True  # a body is not read, and must not be taken for the next request
@@ -215,6 +239,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
+        if self.server.ending:
+            self.send_header("Connection", "close")
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- http.server's

@@ -290,7 +290,7 @@ def _check_without_permission(closed: Path) -> None:
     assert told.stdout.splitlines() == [
         f"{beginning}Permission denied False",
         f"{beginning}Address already in use True",
-        f"{beginning}Operation not permitted False",
+        f"{beginning}it cannot be given to the group 0: Operation not permitted False",
     ], told.stderr
 
 
@@ -344,7 +344,8 @@ def test_ports_that_cannot_be_had(kind: socket.SocketKind, opened: Stopped) -> N
     for host in ("", "127.0.0.1", "::1"):
         assert refusal(InternetListener(Address(host, port), kind), "x") == "Address already in use"
     assert refusal(InternetListener(Address("192.0.2.1", 0), kind), "x") == "Cannot assign requested address"
-    assert "not known" in refusal(InternetListener(Address("nowhere.invalid", 0), kind), "x")
+    told = refusal(InternetListener(Address("nowhere.invalid", 0), kind), "x")
+    assert "not known" in told or "name resolution" in told  # the latter without a network
     assert refusal(InternetListener(Address("x" * 64, 0), kind), "x")
 
 
