@@ -3,16 +3,19 @@
 import inspect
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Optional
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]  # newer typer imports it there itself
 
 from haproxy_log_exporter import __version__
 from haproxy_log_exporter.errors import OperationError, UsageError
 from haproxy_log_exporter.given import Given, Source
 from haproxy_log_exporter.messages import send_messages
+from haproxy_log_exporter.output import give_up
 from haproxy_log_exporter.settings import default_text, knobs
 from haproxy_log_exporter.sockets import inherit_sockets
 from haproxy_log_exporter.supervision import Supervisor
@@ -30,9 +33,15 @@ _JSON = "Print one JSON object."
 
 _WRONG_USAGE = 2
 
+# By this variable shells ask for completions, by whatever name the program is called.
+_COMPLETE = "_HAPROXY_LOG_EXPORTER_COMPLETE"
+
 _OPTIONAL_TEXT = Optional[str]  # noqa: UP045 -- typer 0.7 does not know `str | None`
 _OPTIONAL_SWITCH = Optional[bool]  # noqa: UP045 -- typer 0.7 does not know `bool | None`
 _OPTIONAL_TEXTS = Optional[list[str]]  # noqa: UP045 -- typer 0.7 does not know `| None`
+
+# Debian's typer 0.7 draws boxes whatever its markup mode is, and cuts names of options and variables to fit them.
+typer.core.rich = None  # type: ignore[attr-defined]  # of older versions alone
 
 app = typer.Typer(
     help="Prometheus metrics from HAProxy's log lines.",
@@ -56,15 +65,19 @@ class Call:
 
 def main() -> None:
     """Run the command line; mistakes and refusals become messages and exit codes."""
+    if _COMPLETE in os.environ:
+        completion_init()  # typer does so by itself only where --help is to show options for it
+        os.environ["COLUMNS"] = "1000"  # newer typer wraps what it tells of an option; a line is a candidate
+    # typer 0.7 wants the name that click has for it, newer typer has that one deprecated.
+    warnings.filterwarnings("ignore", "'autocompletion' is renamed", DeprecationWarning)
     try:
-        app()
+        app(complete_var=_COMPLETE)
     except UsageError as error:
         _fail(error.messages, _WRONG_USAGE)
     except OperationError as error:
         _fail([str(error)], 1)
     except BrokenPipeError:
-        # Whoever read the output has enough; what is left in the buffer must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up()  # whoever read the output has enough
         sys.exit(1)
 
 
@@ -82,17 +95,35 @@ def _option(name: str) -> Any:
         flags = f"{knob.option}/--no-{knob.name}" if default else knob.option
         return typer.Option(None, flags, help=knob.help + notes, show_default=False)
     return typer.Option(
-        [] if knob.repeatable else None, *knob.flags, help=knob.help + notes, metavar=knob.metavar, show_default=False
+        [] if knob.repeatable else None,
+        *knob.flags,
+        help=knob.help + notes,
+        metavar=knob.metavar,
+        show_default=False,
+        autocompletion=_completion(name),
     )
+
+
+def _completion(name: str, parameter: str = "") -> Callable[[typer.Context, str], list[str]] | None:
+    """Complete a knob's values, where it has some to choose from; else shells complete names of files.
+
+    `parameter` is what takes them, where that is not the knob's option.
+    """
+
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        return knobs()[name].complete(incomplete, _texts(ctx.params.get(parameter or name)))
+
+    return complete if name and knobs()[name].choices else None
 
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What a command takes besides options."""
+    """What a command takes besides options; `completed_as` is the knob whose values it may be."""
 
     metavar: str
     help: str
     needed: bool = True
+    completed_as: str = ""
 
 
 _LOGS = Arguments("FILE…", "Finished logs, plain or compressed (gzip, bzip2, xz, zstd); - for standard input.")
@@ -107,7 +138,13 @@ def _command(
         parameters = []
         if arguments:
             default: Any = ... if arguments.needed else None
-            about = typer.Argument(default, metavar=arguments.metavar, help=arguments.help, show_default=False)
+            about = typer.Argument(
+                default,
+                metavar=arguments.metavar if arguments.needed else f"[{arguments.metavar}]",
+                help=arguments.help,
+                show_default=False,
+                autocompletion=_completion(arguments.completed_as, "paths"),
+            )
             parameters.append(_parameter("paths", list[str] if arguments.needed else _OPTIONAL_TEXTS, about))
         for flag, help_ in flags.items():
             parameters.append(_parameter(flag, bool, typer.Option(False, f"--{flag.replace('_', '-')}", help=help_)))
@@ -148,8 +185,8 @@ def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
 
-def _show_version(value: bool) -> None:  # noqa: FBT001 -- typer's callbacks are called so
-    if value:
+def _show_version(ctx: typer.Context, value: bool) -> None:  # noqa: FBT001 -- typer's callbacks are called so
+    if value and not ctx.resilient_parsing:  # a shell may be completing what comes behind it
         print(f"haproxy-log-exporter {__version__}")
         raise typer.Exit
 
@@ -210,7 +247,9 @@ def check(call: Call) -> None:
     check(call.given, call.paths, as_json="json" in call.flags)
 
 
-@_command(arguments=Arguments("FORMAT…", "HAProxy log-format strings, or presets' names."), json=_JSON)
+@_command(
+    arguments=Arguments("FORMAT…", "HAProxy log-format strings, or presets' names.", completed_as="formats"), json=_JSON
+)
 def explain(call: Call) -> None:
     """Show a log-format string item by item."""
     from haproxy_log_exporter.explaining import explain_formats  # noqa: PLC0415 -- not needed by the other commands

@@ -11,11 +11,13 @@ from typing import Any
 from haproxy_log_exporter.address import Address, read_address
 from haproxy_log_exporter.choice import MetricChoice
 from haproxy_log_exporter.config.places import Text
-from haproxy_log_exporter.labels.catalogue import DEFAULT_LABELS
+from haproxy_log_exporter.labels.catalogue import DEFAULT_LABELS, Fillable
 from haproxy_log_exporter.labels.limits import MOST_SERIES, MOST_VALUES, MOST_VALUES_OF
 from haproxy_log_exporter.labels.templates import read_template
 from haproxy_log_exporter.logformat.envelopes import FACILITIES
-from haproxy_log_exporter.metrics.catalogue import DEFAULT_BUCKETS, DEFAULT_METRICS
+from haproxy_log_exporter.logformat.fields import KINDS
+from haproxy_log_exporter.logformat.presets import PRESETS
+from haproxy_log_exporter.metrics.catalogue import DEFAULT_BUCKETS, DEFAULT_METRICS, METRICS
 from haproxy_log_exporter.optionvalues import (
     SyslogURL,
     one_of,
@@ -40,6 +42,12 @@ NOTHING_TO_READ = "nothing to read: give --file GLOB, --syslog URL, --journal UN
 
 ENVIRONMENT_PREFIX = "HAPROXY_LOG_EXPORTER_"
 
+# What a shell completes; captured headers are labels as well, by names and numbers of their own.
+_LABELS = tuple(name for name in Fillable(KINDS.keys(), {}, frozenset()).labels() if name.isidentifier())
+_METRICS = tuple(metric.name for metric in METRICS)
+_PRESETS = tuple(preset.name for preset in PRESETS)
+_SCHEMES = ("udp://", "tcp://", "tls://", "unix:///")
+
 
 @dataclass(frozen=True, slots=True)
 class Knob:
@@ -54,6 +62,7 @@ class Knob:
     is_switch: bool = False  # on the command line it has no value
     is_keyed: bool = False  # it is KEY=VALUE
     stands_for: tuple[str, ...] = ()  # what an empty default means: those of these that the formats can fill
+    choices: tuple[str, ...] = ()  # values, or how they begin, that a shell completes
 
     @property
     def option(self) -> str:
@@ -70,9 +79,24 @@ class Knob:
         """The environment variable."""
         return ENVIRONMENT_PREFIX + self.option.lstrip("-").upper().replace("-", "_").replace(".", "_")
 
+    def complete(self, text: str, given: Sequence[str] = ()) -> list[str]:
+        """List the values that begin with a text, but for those that are there already, in it or given before it."""
+        *before, last = text.split(",") if self.splits else [text]
+        if not all(map(str.isidentifier, before)):
+            return []
+        there = {part for each in given for part in (each.split(",") if self.splits else [each])}.union(before)
+        return [
+            ",".join([*before, choice]) for choice in self.choices if choice.startswith(last) and choice not in there
+        ]
+
 
 def _knob(default: Any, *flags: str, read: Callable[[str], Any], **rest: Any) -> Any:
     return field(default=default, metadata={"knob": Knob(flags, read, **rest)})
+
+
+def _choice(default: Any, *flags: str, choices: tuple[str, ...], **rest: Any) -> Any:
+    """Declare a knob that takes these words alone."""
+    return _knob(default, *flags, read=one_of(*choices), choices=choices, **rest)
 
 
 @dataclass(frozen=True)
@@ -88,7 +112,7 @@ class Settings:
         help="Follow the files that match; those that appear later are read from their beginning.",
     )  # fmt: skip
     syslog: tuple[SyslogURL, ...] = _knob(
-        (), "--syslog", read=read_syslog, metavar="URL", repeatable=True,
+        (), "--syslog", read=read_syslog, choices=_SCHEMES, metavar="URL", repeatable=True,
         help="Listen for HAProxy: udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT, or unix:///PATH for datagrams.",
     )  # fmt: skip
     allow: tuple[Network, ...] = _knob(
@@ -134,19 +158,19 @@ class Settings:
         help="Read standard input; end when it does, where nothing else is read.",
     )  # fmt: skip
     labels: tuple[str, ...] = _knob(
-        (), "-l", "--labels", read=read_text, metavar="A,B,…",
+        (), "-l", "--labels", read=read_text, choices=_LABELS, metavar="A,B,…",
         repeatable=True, splits=True, stands_for=DEFAULT_LABELS, help="Labels of every log metric.",
     )  # fmt: skip
     metrics: tuple[str, ...] = _knob(
-        (), "--metrics", read=read_text, metavar="A,B,…", repeatable=True, splits=True, stands_for=DEFAULT_METRICS,
-        help="The log metrics to keep, without their prefix.",
+        (), "--metrics", read=read_text, choices=_METRICS, metavar="A,B,…",
+        repeatable=True, splits=True, stands_for=DEFAULT_METRICS, help="The log metrics to keep, without their prefix.",
     )  # fmt: skip
     buckets: tuple[str, ...] = _knob(
         DEFAULT_BUCKETS, "--buckets", read=read_bound, metavar="0.005,…", repeatable=True, splits=True,
         help="Upper bounds of the duration histograms, in seconds.",
     )  # fmt: skip
     own_metrics: tuple[MetricChoice, ...] = _knob(
-        (), "--metric", read=read_metric, metavar="NAME:LABELS:BUCKETS", repeatable=True,
+        (), "--metric", read=read_metric, choices=_METRICS, metavar="NAME:LABELS:BUCKETS", repeatable=True,
         help="Keep a metric, with labels and buckets of its own; where one is left out, with those of all.",
     )  # fmt: skip
     path_templates: tuple[str, ...] = _knob(
@@ -179,19 +203,19 @@ class Settings:
         help="Drop a series that has had no traffic for so long: 7d, 12h. Without it they all stay.",
     )  # fmt: skip
     formats: tuple[str, ...] = _knob(
-        (), "--format", read=read_text, metavar="NAME_OR_LOG_FORMAT", repeatable=True,
+        (), "--format", read=read_text, choices=_PRESETS, metavar="NAME_OR_LOG_FORMAT", repeatable=True,
         help="A preset's name or a HAProxy log-format string, tried in this order; all presets without it.",
     )  # fmt: skip
     haproxy_config: tuple[str, ...] = _knob(
         (), "--haproxy-config", read=read_text, metavar="PATH", repeatable=True,
         help="Take formats, and the names of captured headers, from haproxy.cfg or a directory of *.cfg.",
     )  # fmt: skip
-    parser: str = _knob(
-        "compiled", "--parser", read=one_of("compiled", "haproxy-log-analysis"), metavar="ENGINE",
+    parser: str = _choice(
+        "compiled", "--parser", choices=("compiled", "haproxy-log-analysis"), metavar="ENGINE",
         help="compiled, or the haproxy_log_analysis library (slow; httplog only).",
     )  # fmt: skip
-    start: str = _knob(
-        "end", "--start", read=one_of("end", "beginning"), metavar="WHERE",
+    start: str = _choice(
+        "end", "--start", choices=("end", "beginning"), metavar="WHERE",
         help="Where a file, or the journal, is read from at the first start: end or beginning.",
     )  # fmt: skip
     state: str = _knob(
@@ -202,8 +226,8 @@ class Settings:
         False, "--state-reset", read=read_switch, metavar="", is_switch=True,
         help="Start with a new state, and keep the one before beside it.",
     )  # fmt: skip
-    facilities: tuple[str, ...] = _knob(
-        (), "--facility", read=one_of(*FACILITIES), metavar="NAME", repeatable=True,
+    facilities: tuple[str, ...] = _choice(
+        (), "--facility", choices=FACILITIES, metavar="NAME", repeatable=True,
         help="Of syslog, read these facilities alone: local0. A line that names none is read as well.",
     )  # fmt: skip
     sample_weight: int = _knob(
@@ -217,12 +241,12 @@ class Settings:
     telemetry_path: str = _knob(
         "/metrics", "--web.telemetry-path", read=read_path, metavar="PATH", help="The path of the metrics.",
     )  # fmt: skip
-    log_level: str = _knob(
-        "info", "--log.level", read=one_of("debug", "info", "warning", "error"), metavar="LEVEL",
+    log_level: str = _choice(
+        "info", "--log.level", choices=("debug", "info", "warning", "error"), metavar="LEVEL",
         help="debug, info, warning or error.",
     )  # fmt: skip
-    log_format: str = _knob(
-        "logfmt", "--log.format", read=one_of("logfmt", "json"), metavar="FORMAT",
+    log_format: str = _choice(
+        "logfmt", "--log.format", choices=("logfmt", "json"), metavar="FORMAT",
         help="logfmt or json, for the exporter's own messages on standard error.",
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import tomllib
@@ -12,7 +13,10 @@ from pathlib import Path
 import pytest
 
 import haproxy_log_exporter
+from haproxy_log_exporter.settings import knobs
 from tests.support import FIXTURES, command, read_samples, run, total
+
+COMMANDS = ("serve", "count", "parse", "check", "explain", "demo")
 
 LINE = (
     "127.0.0.1:59616 [20/Nov/2026:04:30:27.864] web bk/s1 0/0/0/12/13 200 228 - - ---- 1/1/0/0/0 0/0 "
@@ -27,6 +31,19 @@ def test_help_and_version() -> None:
         told = run(*arguments)
         assert told.returncode == 0
         assert told.stdout.startswith(b"Usage:") or b"Usage:" in told.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_cuts_nothing_on_a_narrow_terminal(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each option and each variable stands there whole, at 80 columns and in plain text."""
+    monkeypatch.setenv("COLUMNS", "80")
+    told = run(command, "--help").stdout.decode()
+    assert told.startswith("Usage: ")
+    assert max(map(len, told.splitlines())) <= 80
+    words = set(re.split(r"[\s,]+", told))
+    listed = {knob.option: knob for knob in knobs().values() if knob.option in words}
+    assert len(listed) == told.count("[HAPROXY_LOG_EXPORTER_")
+    assert {f"[{knob.variable}]" for knob in listed.values()} <= words
 
 
 def test_wrong_usage_is_2() -> None:
