@@ -3,10 +3,12 @@
 import re
 import shlex
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from haproxy_log_exporter import __version__
 from haproxy_log_exporter.labels.catalogue import Fillable
 from haproxy_log_exporter.logformat.fields import KINDS
 from haproxy_log_exporter.logformat.presets import PRESETS
@@ -66,7 +68,7 @@ def test_every_own_metric_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [line for block in _blocks("sh") for line in block.splitlines() if "exporter " in line]
+    "line", [line for block in _blocks("sh") for line in block.splitlines() if line.startswith("haproxy-log-exporter ")]
 )
 def test_its_commands_run(line: str, tmp_path: Path) -> None:
     """Each command does what it should, here on the demo's lines."""
@@ -138,6 +140,18 @@ def test_prometheus_takes_its_queries_and_its_scrape_configuration(tmp_path: Pat
     (block,) = (block for block in _blocks("yaml") if "scrape_configs" in block)
     (tmp_path / "prometheus.yml").write_text(block)
     _promtool("check", "config", tmp_path / "prometheus.yml")
+
+
+def test_its_containers_are_those_of_the_examples() -> None:
+    """Files are there, the image has the tag that examples use, and the volume is the image's."""
+    words = [word for block in _blocks("shell") for word in shlex.split(block)]
+    files = [after for word, after in pairwise(words) if word == "-f"]
+    assert [path for path in files if not (FIXTURES.parent / path).is_file()] == []
+    assert files == ["Containerfile", "examples/compose/compose.yaml", "examples/kubernetes/haproxy.yaml"]
+    images = {word for word in words if word.startswith("haproxy-log-exporter:")}
+    assert images == {f"haproxy-log-exporter:{__version__}"}
+    volume = words[words.index("-v") + 1].partition(":")[2]
+    assert f"\nVOLUME {volume}\n" in (FIXTURES.parent / "Containerfile").read_text()
 
 
 def test_its_configuration_file_is_right(tmp_path: Path) -> None:
