@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pytest
 
-from tests.package.machine import PACKAGE, SITE, Machine, booted
+from tests.package.machine import PACKAGE, PATH, SITE, Machine, booted
 from tests.support import give_up, need
 
 _BUILD = Path(__file__).parent.parent.parent / "build"
@@ -57,7 +57,7 @@ def build(source: Path, where: Path, change: Callable[[Path], None] | None = Non
         change(tree)
     subprocess.run(
         ["dpkg-buildpackage", "-us", "-uc", "-b", "-Pnocheck"],
-        cwd=tree, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(where), **environment},
+        cwd=tree, env={"PATH": PATH, "HOME": str(where), **environment},
         check=True, capture_output=True,
     )  # fmt: skip
     return next(where.glob("*_all.deb"))

@@ -40,8 +40,10 @@ frontend answers
 	http-request return status 200
 """
 
+# Debian's own programs, and none that somebody has put before them.
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {
-    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "PATH": PATH,
     "HOME": "/root",
     "LC_ALL": "C.UTF-8",
     "DEBIAN_FRONTEND": "noninteractive",

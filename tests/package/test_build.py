@@ -8,9 +8,8 @@ import subprocess
 from pathlib import Path
 
 from tests.package.conftest import Boot, build
+from tests.package.machine import PATH
 from tests.support import need
-
-_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 def test_two_builds_give_the_same_bytes(source: Path, package: Path, tmp_path: Path) -> None:
@@ -36,7 +35,7 @@ def test_lintian_minds_nothing(source: Path, package: Path, tmp_path: Path) -> N
     lint(next(package.parent.glob("*.changes")))
     shutil.copytree(source, tmp_path / "source", symlinks=True)
     command = ["dpkg-buildpackage", "-us", "-uc", "-S"]
-    subprocess.run(command, cwd=tmp_path / "source", env=_ENVIRONMENT, check=True, capture_output=True)
+    subprocess.run(command, cwd=tmp_path / "source", env={"PATH": PATH}, check=True, capture_output=True)
     lint(next(tmp_path.glob("*.changes")))
 
 

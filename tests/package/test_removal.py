@@ -99,14 +99,14 @@ def test_without_systemd(boot: Boot, package: Path) -> None:
     """As when an image is made: it installs, the command runs, nothing is started, and purging leaves nothing."""
     machine = boot()
     # The machine's own root, with nothing mounted that tells of systemd.
-    machine.run("mkdir /root/apart && mount --bind / /root/apart && cd /root/apart && mount --rbind /dev dev")
-    machine.run("mount -t proc proc /root/apart/proc && mount --rbind /srv /root/apart/srv")
-    apart = "chroot /root/apart"
+    machine.run("mkdir /apart && mount --bind / /apart && cd /apart && mount --rbind /dev dev")
+    machine.run("mount -t proc proc /apart/proc && mount --rbind /srv /apart/srv")
+    apart = "chroot /apart"
     machine.run(f"{apart} apt-get -qq install -y /srv/new/{package.name}")
     assert machine.holds(f"{apart} {PACKAGE} --version")
     assert not machine.holds("curl -s http://127.0.0.1:9129/")
     assert not machine.holds(f"test -e /var/lib/private/{PACKAGE} -o -L /var/lib/{PACKAGE}")
     assert machine.holds(f"test -L /etc/systemd/system/multi-user.target.wants/{PACKAGE}.service")
     machine.run(f"{apart} apt-get -qq purge -y {PACKAGE}")
-    machine.run("umount --recursive /root/apart")
+    machine.run("umount --recursive /apart")
     assert machine.run(f"find / -xdev -name '{PACKAGE}*' -not -path '/srv/*' -not -path '/var/cache/*'") == ""
